@@ -1,1 +1,24 @@
-//! To come.
+//! What tests share: a blocking TURN client, echo peers, child processes, and the parts a machine may lack.
+//!
+//! Everything here runs on loopback, waits for conditions and never for time to pass, and gives up at a
+//! deadline with a message that says what was awaited. Misuse and missed deadlines panic: in a test that is
+//! the error report. Only answers a test may want to look at, like a TURN error code, are `Result`s.
+//!
+//! Knows nothing of the gateway: it speaks to any TURN server, which is how it is itself tested.
+
+#![deny(unsafe_code)]
+
+pub mod allocations;
+mod clock;
+mod echo;
+mod part;
+mod place;
+mod port;
+mod process;
+
+pub use clock::{Deadline, PATIENCE};
+pub use echo::{EchoPeer, TcpEchoPeer};
+pub use part::{Part, need};
+pub use place::{binary, cache, temp_dir, workspace};
+pub use port::free_port;
+pub use process::Process;

@@ -1,0 +1,35 @@
+//! The one place where the kit reads the clock.
+
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that should happen at once, before it fails. Long, because a busy
+/// machine must not fail a correct program; nothing waits this long when all is well.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A moment after which waiting is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The moment `patience` from now.
+    pub fn after(patience: Duration) -> Self {
+        Self(now() + patience)
+    }
+
+    /// What is left, or `None` once it has passed. Never zero, so that it can be a socket timeout.
+    pub fn left(self) -> Option<Duration> {
+        self.0.checked_duration_since(now()).filter(|left| !left.is_zero())
+    }
+}
+
+impl Default for Deadline {
+    /// [`PATIENCE`] from now.
+    fn default() -> Self {
+        Self::after(PATIENCE)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the kit waits on real sockets and processes")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,143 @@
+//! Parts a machine may lack: a test asks for what it needs, and is skipped, loudly, where it is missing.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::place;
+
+/// The table that `scripts/parts` installs from.
+const TABLE: &str = include_str!("../../parts.txt");
+
+/// A part that is here.
+#[derive(Clone, Debug)]
+pub struct Part {
+    name: String,
+    programs: BTreeMap<String, PathBuf>,
+}
+
+impl Part {
+    /// A command that runs one of the part's programs, named as in `tests/parts.txt`; `python` for a part
+    /// that is a Python module.
+    #[track_caller]
+    pub fn command(&self, program: &str) -> Command {
+        let Some(path) = self.programs.get(program) else {
+            panic!("part {} has no program {program}", self.name);
+        };
+        Command::new(path)
+    }
+}
+
+/// The part `name` of `tests/parts.txt`, or `None` if this machine lacks it; the test should then return.
+///
+/// A missing part is printed (`SKIPPED name: how to get it`) and, if `STUNNER_SKIPS` names a file, noted
+/// there for the count at the end of `make test`. With `CI=true` nothing may be missing: it panics.
+#[track_caller]
+pub fn need(name: &str) -> Option<Part> {
+    let Some(row) = rows().find(|row| row.name == name) else {
+        panic!("no part {name:?} in tests/parts.txt");
+    };
+    let mut programs = BTreeMap::new();
+    for check in row.checks.split_whitespace() {
+        match passes(check) {
+            Some(path) => programs.insert(program_name(check).to_owned(), path),
+            None => {
+                report_missing(&row, check);
+                return None;
+            }
+        };
+    }
+    Some(Part { name: name.to_owned(), programs })
+}
+
+struct Row {
+    name: &'static str,
+    checks: &'static str,
+    packages: &'static str,
+}
+
+fn rows() -> impl Iterator<Item = Row> {
+    TABLE.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let mut columns = line.split('|').map(str::trim);
+        let mut column = || columns.next().unwrap_or_else(|| panic!("tests/parts.txt: short line: {line}"));
+        Row { name: column(), checks: column(), packages: column() }
+    })
+}
+
+/// The program that a check stands for, if it holds.
+fn passes(check: &str) -> Option<PathBuf> {
+    if let Some(module) = check.strip_prefix("python:") {
+        let python = place::cache().join("python/bin/python");
+        let mut import = Command::new(&python);
+        import.args(["-c", &format!("import {module}")]);
+        return succeeds(&mut import).then_some(python);
+    }
+    if check == "netns" {
+        let unshare = on_path("unshare")?;
+        return succeeds(Command::new(&unshare).args(["--net", "true"])).then_some(unshare);
+    }
+    on_path(check)
+}
+
+fn program_name(check: &str) -> &str {
+    if check.starts_with("python:") { "python" } else { check }
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+/// Where `program` is. Servers live in folders that are not on every user's path.
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let servers = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(servers).map(|folder| folder.join(program)).find(|file| is_file(file))
+}
+
+fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
+#[track_caller]
+fn report_missing(row: &Row, check: &str) {
+    let how = format!("no {check}; on Debian: apt-get install {}", row.packages);
+    let how = if check.starts_with("python:") { format!("{how}, then scripts/parts") } else { how };
+    let name = row.name;
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "CI lacks the part {name}: {how}");
+
+    // Straight to the stream: the test harness swallows what a passing test prints.
+    drop(writeln!(io::stderr(), "SKIPPED {name}: {how}"));
+    if let Some(file) = std::env::var_os("STUNNER_SKIPS") {
+        let test = std::thread::current().name().unwrap_or("main").to_owned();
+        let program = std::env::current_exe().unwrap_or_default();
+        let program = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut skips =
+            OpenOptions::new().create(true).append(true).open(&file).expect("STUNNER_SKIPS is a file");
+        writeln!(skips, "{program}::{test}\t{name}\t{how}").expect("STUNNER_SKIPS can be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table_is_whole() {
+        for row in rows() {
+            assert!(
+                !row.name.is_empty() && !row.checks.is_empty() && !row.packages.is_empty(),
+                "{}",
+                row.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_program_on_the_path_is_found() {
+        assert!(on_path("sh").is_some());
+        assert!(on_path("no-such-program-anywhere").is_none());
+    }
+}
