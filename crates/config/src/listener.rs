@@ -1,0 +1,195 @@
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    str::FromStr,
+};
+
+use serde::{Serialize, Serializer};
+
+use crate::{Error, Secret};
+
+/// Port of a listener that gives none.
+pub const DEFAULT_PORT: u16 = 3478;
+/// Stands for the address of the node a dataplane runs on; the discovery server replaces it for each node.
+pub const NODE_ADDRESS_PLACEHOLDER: &str = "__node_address_placeholder";
+/// Stands for the address of the pod a dataplane runs in; the dataplane replaces it from its environment.
+pub const RELAY_ADDRESS_VARIABLE: &str = "$STUNNER_ADDR";
+
+/// One port that clients connect to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Listener {
+    /// Unique among the listeners; `namespace/gateway/listener` when rendered from a Gateway.
+    pub name: String,
+    /// What clients speak on the port.
+    pub protocol: Protocol,
+    /// Address that clients reach the listener at; empty if not known. Used in TURN URIs and statuses only.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub public_address: String,
+    /// Port that clients reach the listener at; 0 if not known. Used in TURN URIs and statuses only.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub public_port: u16,
+    /// Address that relayed candidates carry: an IP address, `localhost`, [`RELAY_ADDRESS_VARIABLE`] or
+    /// [`NODE_ADDRESS_PLACEHOLDER`]. Sockets do not bind it; see [`Listener::bind_address`].
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub address: String,
+    /// Port to listen on; validation replaces 0 by [`DEFAULT_PORT`].
+    #[serde(skip_serializing_if = "is_zero")]
+    pub port: u16,
+    /// IP address to bind the listener's sockets to; `None` binds all addresses of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind_address: Option<String>,
+    /// Certificate chain of a TLS or DTLS listener: PEM in base64.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cert: String,
+    /// Private key of a TLS or DTLS listener: PEM in base64.
+    #[serde(skip_serializing_if = "Secret::is_empty")]
+    pub key: Secret,
+    /// Names of the clusters that clients of this listener may reach, sorted. A name without a cluster admits nobody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
+}
+
+/// What clients speak on a listener's port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TURN over UDP.
+    #[default]
+    Udp,
+    /// TURN over TCP.
+    Tcp,
+    /// TURN over TLS over TCP.
+    Tls,
+    /// TURN over DTLS over UDP.
+    Dtls,
+}
+
+impl Listener {
+    /// TURN URI of the listener in the form of RFC 7065, for instance `turn:192.0.2.1:3478?transport=udp`.
+    ///
+    /// Names the public address and port where they are known and the listener's own where they are not, each for
+    /// itself; an address that only the node knows shows as `0.0.0.0`.
+    pub fn uri(&self) -> String {
+        let (host, port) = self.contact();
+        format!("{}:{host}:{port}?transport={}", self.protocol.uri_scheme(), self.protocol.transport())
+    }
+
+    /// The same as [`Listener::uri`] in the form of a URL, for instance `turn://192.0.2.1:3478?transport=udp`.
+    pub fn url(&self) -> String {
+        let (host, port) = self.contact();
+        format!("{}://{host}:{port}?transport={}", self.protocol.uri_scheme(), self.protocol.transport())
+    }
+
+    /// The address that relayed candidates carry.
+    ///
+    /// # Errors
+    /// [`Listener::address`] is neither an IP address nor `localhost` nor empty (which means `0.0.0.0`); placeholders
+    /// have to be replaced first.
+    pub fn relay_address(&self) -> Result<IpAddr, Error> {
+        parse_address("address", &self.address)
+    }
+
+    /// The address to bind sockets to, if not all of them.
+    ///
+    /// # Errors
+    /// [`Listener::bind_address`] is neither an IP address nor `localhost`.
+    pub fn bind_ip(&self) -> Result<Option<IpAddr>, Error> {
+        match self.bind_address.as_deref() {
+            None | Some("") => Ok(None),
+            Some(address) => parse_address("bind_address", address).map(Some),
+        }
+    }
+
+    fn contact(&self) -> (String, u16) {
+        let host = [&self.public_address, &self.address].into_iter().find(|address| !address.is_empty());
+        let host = match host.map(String::as_str) {
+            None | Some(NODE_ADDRESS_PLACEHOLDER) => "0.0.0.0",
+            Some(host) => host,
+        };
+        let host =
+            if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+        (host, if self.public_port == 0 { self.port } else { self.public_port })
+    }
+}
+
+impl Protocol {
+    /// Canonical spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "TURN-UDP",
+            Self::Tcp => "TURN-TCP",
+            Self::Tls => "TURN-TLS",
+            Self::Dtls => "TURN-DTLS",
+        }
+    }
+
+    /// Scheme of TURN URIs: `turn`, or `turns` if the transport is encrypted.
+    pub fn uri_scheme(self) -> &'static str {
+        if self.is_secure() { "turns" } else { "turn" }
+    }
+
+    /// Transport of TURN URIs, which is that of the port: `udp` or `tcp`.
+    pub fn transport(self) -> &'static str {
+        if self.is_datagram() { "udp" } else { "tcp" }
+    }
+
+    /// Whether the port is a UDP port.
+    pub fn is_datagram(self) -> bool {
+        matches!(self, Self::Udp | Self::Dtls)
+    }
+
+    /// Whether clients expect a certificate.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Dtls)
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = Error;
+
+    /// Reads the canonical spellings with or without `TURN-`, in any capitalisation; the empty text is the default.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let upper = text.to_ascii_uppercase();
+        match upper.strip_prefix("TURN-").unwrap_or(&upper) {
+            "UDP" => Ok(Self::Udp),
+            "TCP" => Ok(Self::Tcp),
+            "TLS" => Ok(Self::Tls),
+            "DTLS" => Ok(Self::Dtls),
+            "" if text.is_empty() => Ok(Self::default()),
+            _ => Err(Error::new(
+                "",
+                format!("unknown listener protocol: {text:?}"),
+                "use TURN-UDP, TURN-TCP, TURN-TLS or TURN-DTLS",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Protocol {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+fn parse_address(field: &str, text: &str) -> Result<IpAddr, Error> {
+    match text {
+        "" => Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        _ => text.parse().map_err(|_| {
+            Error::new(
+                field,
+                format!("invalid listener address: {text:?}"),
+                "give an IP address or localhost",
+            )
+        }),
+    }
+}
+
+fn is_zero(number: &u16) -> bool {
+    *number == 0
+}
