@@ -1,1 +1,37 @@
-//! To come.
+//! Sockets: batched UDP, TCP streams, the event queue, and what a worker thread asks of the kernel.
+//!
+//! This crate knows no TURN. It is the only room of the house with `unsafe` code and the only user of
+//! `libc` and `socket2`; every `unsafe` block says why it is sound. Its types own their descriptors and
+//! their memory, so nothing unsafe leaks through the public surface.
+//!
+//! How the pieces are meant to be used together by one thread:
+//!
+//! ```text
+//!  Poller::wait ──> ready token ──> Arena::receive(socket)      one system call, many datagrams
+//!                                     │  packet(slot), headroom in front of it
+//!                                     v
+//!                                  SendQueue::push(socket, slot range, destination)
+//!                                     │
+//!                                  SendQueue::flush(arena, sockets)  one call per socket and batch
+//! ```
+//!
+//! A payload is written once, by the kernel, and read once, by the kernel: headers go into the headroom
+//! of its slot and the send queue refers to the slot.
+
+pub mod addr;
+mod buffer;
+mod cmsg;
+pub mod interface;
+pub mod limit;
+mod options;
+mod poll;
+mod send;
+mod tcp;
+mod udp;
+
+pub use buffer::{Arena, HEADROOM, Packet, SLOT_CAPACITY, Slot, Span};
+pub use options::{TcpOptions, UdpOptions, probe_tcp, probe_udp};
+pub use poll::{Event, Events, Interest, Poller, Token, Waker};
+pub use send::{Outgoing, SendQueue, Sent};
+pub use tcp::{Flush, Read, TcpListener, TcpStream, WriteQueueFull};
+pub use udp::UdpSocket;

@@ -1,0 +1,280 @@
+//! Packet memory: a fixed number of slots, each with room for a header in front of its payload.
+
+#![expect(unsafe_code, reason = "arrays of raw pointers are kept between calls, unused")]
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::cmsg::Control;
+
+/// Bytes in front of every received payload, free for a header to be written in place.
+///
+/// A Data indication to an IPv6 peer needs 48 (20 header, 24 XOR-PEER-ADDRESS, 4 DATA).
+pub const HEADROOM: usize = 64;
+
+/// Largest payload of a slot in bytes: any UDP datagram fits.
+pub const SLOT_CAPACITY: usize = 65_536;
+
+/// Bytes behind the payload, for padding. Also keeps slots from starting at equal offsets within a page,
+/// where they would compete for the same few cache lines.
+const TAILROOM: usize = 64;
+const STRIDE: usize = HEADROOM + SLOT_CAPACITY + TAILROOM;
+
+/// Names a slot of an [`Arena`] until the arena is cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot(pub(crate) u16);
+
+/// Some bytes of one slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    slot: Slot,
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    /// `len` bytes from `offset` of the payload. They may reach into the padding behind it.
+    ///
+    /// # Panics
+    /// If that leaves the slot.
+    pub fn payload(slot: Slot, offset: usize, len: usize) -> Self {
+        Self::new(slot, HEADROOM + offset, len)
+    }
+
+    /// The last `header` bytes of the headroom and the `len` bytes that follow them in the payload.
+    ///
+    /// # Panics
+    /// If that leaves the slot.
+    pub fn with_header(slot: Slot, header: usize, len: usize) -> Self {
+        assert!(header <= HEADROOM, "the headroom is {HEADROOM} bytes");
+        Self::new(slot, HEADROOM - header, header + len)
+    }
+
+    fn new(slot: Slot, start: usize, len: usize) -> Self {
+        assert!(start + len <= STRIDE, "inside the slot");
+        Self { slot, start: start as u32, len: len as u32 }
+    }
+
+    /// How many bytes it covers.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// It covers nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// What is known about the bytes of one slot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meta {
+    pub(crate) len: usize,
+    pub(crate) from: SocketAddr,
+    pub(crate) to: Option<IpAddr>,
+    pub(crate) truncated: bool,
+}
+
+/// A received datagram.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    /// The payload.
+    pub bytes: &'a [u8],
+    /// Who sent it, canonical.
+    pub from: SocketAddr,
+    /// The local address it was sent to, canonical; only on sockets that ask for it.
+    pub to: Option<IpAddr>,
+    /// The datagram was larger than a slot and its end is missing.
+    pub truncated: bool,
+}
+
+/// A batch of packets in memory that is allocated once.
+///
+/// Slots are handed out front to back by [`Arena::receive`](crate::Arena::receive) and
+/// [`Arena::take`], and all come back at once with [`Arena::clear`]. Memory that no packet has ever
+/// reached is never touched: a slot that only sees small packets costs one or two pages.
+#[derive(Debug)]
+pub struct Arena {
+    memory: Vec<u8>,
+    meta: Vec<Meta>,
+    used: usize,
+    pub(crate) scratch: Scratch,
+}
+
+/// The arrays that the kernel fills beside the payloads, kept so that receiving allocates nothing.
+pub(crate) struct Scratch {
+    pub(crate) names: Vec<libc::sockaddr_in6>,
+    pub(crate) controls: Vec<Control>,
+    pub(crate) vectors: Vec<libc::iovec>,
+    pub(crate) headers: Vec<libc::mmsghdr>,
+}
+
+// SAFETY: the pointers in `vectors` and `headers` are filled and used within one call of
+// `Arena::receive`, from memory borrowed by that call; between calls nothing reads them.
+unsafe impl Send for Scratch {}
+
+impl Arena {
+    /// An arena of `slots` packets, at most 65 535.
+    ///
+    /// # Panics
+    /// If `slots` is zero or larger than that.
+    pub fn new(slots: usize) -> Self {
+        assert!(slots > 0 && slots <= usize::from(u16::MAX), "between 1 and 65535 slots");
+        let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self {
+            memory: vec![0; slots * STRIDE],
+            meta: vec![Meta { len: 0, from: nobody, to: None, truncated: false }; slots],
+            used: 0,
+            scratch: Scratch {
+                names: Vec::with_capacity(slots),
+                controls: Vec::with_capacity(slots),
+                vectors: Vec::with_capacity(slots),
+                headers: Vec::with_capacity(slots),
+            },
+        }
+    }
+
+    /// How many slots are left before the arena must be cleared.
+    pub fn free(&self) -> usize {
+        self.meta.len() - self.used
+    }
+
+    /// Gives all slots back. Slots handed out earlier no longer name anything meaningful.
+    pub fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    /// Takes an empty slot, for bytes that do not come from a UDP socket.
+    pub fn take(&mut self) -> Option<Slot> {
+        if self.free() == 0 {
+            return None;
+        }
+        let slot = self.used;
+        self.used += 1;
+        self.meta[slot].len = 0;
+        u16::try_from(slot).ok().map(Slot)
+    }
+
+    /// The received datagram in a slot.
+    pub fn packet(&self, slot: Slot) -> Packet<'_> {
+        let meta = &self.meta[usize::from(slot.0)];
+        Packet {
+            bytes: &self.payload(slot)[..meta.len],
+            from: meta.from,
+            to: meta.to,
+            truncated: meta.truncated,
+        }
+    }
+
+    /// The whole payload area of a slot, [`SLOT_CAPACITY`] bytes.
+    pub fn payload(&self, slot: Slot) -> &[u8] {
+        let start = Self::start(slot);
+        &self.memory[start..start + SLOT_CAPACITY]
+    }
+
+    /// The whole payload area of a slot, for writing.
+    pub fn payload_mut(&mut self, slot: Slot) -> &mut [u8] {
+        let start = Self::start(slot);
+        &mut self.memory[start..start + SLOT_CAPACITY]
+    }
+
+    /// The last `len` bytes of the headroom: what is written here stands right in front of the payload.
+    ///
+    /// # Panics
+    /// If `len` is larger than [`HEADROOM`].
+    pub fn headroom(&mut self, slot: Slot, len: usize) -> &mut [u8] {
+        assert!(len <= HEADROOM, "the headroom is {HEADROOM} bytes");
+        let start = Self::start(slot);
+        &mut self.memory[start - len..start]
+    }
+
+    /// Writes `len` zero bytes at `offset` of the payload, possibly behind its end, as padding.
+    ///
+    /// # Panics
+    /// If that is further behind the payload area than its tail room reaches.
+    pub fn pad(&mut self, slot: Slot, offset: usize, len: usize) {
+        assert!(offset + len <= SLOT_CAPACITY + TAILROOM, "padding fits behind the payload");
+        let start = Self::start(slot) + offset;
+        self.memory[start..start + len].fill(0);
+    }
+
+    /// The bytes of a span.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        let start = usize::from(span.slot.0) * STRIDE + span.start as usize;
+        &self.memory[start..start + span.len()]
+    }
+
+    fn start(slot: Slot) -> usize {
+        usize::from(slot.0) * STRIDE + HEADROOM
+    }
+
+    /// The parts a batched receive fills: payload areas and metadata of the free slots, and the scratch.
+    pub(crate) fn split_free(&mut self, max: usize) -> (FreeSlots<'_>, &mut [Meta], &mut Scratch) {
+        let count = max.min(self.free());
+        let from = self.used;
+        (
+            FreeSlots { memory: &mut self.memory[from * STRIDE..(from + count) * STRIDE] },
+            &mut self.meta[from..from + count],
+            &mut self.scratch,
+        )
+    }
+
+    /// Marks the next `count` slots as filled and names them.
+    pub(crate) fn filled(&mut self, count: usize) -> impl Iterator<Item = Slot> + use<> {
+        let from = self.used;
+        self.used += count;
+        (from..from + count).filter_map(|slot| u16::try_from(slot).ok().map(Slot))
+    }
+}
+
+/// The payload areas of consecutive free slots.
+pub(crate) struct FreeSlots<'a> {
+    memory: &'a mut [u8],
+}
+
+impl FreeSlots<'_> {
+    pub(crate) fn payloads(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.memory.chunks_exact_mut(STRIDE).map(|slot| &mut slot[HEADROOM..HEADROOM + SLOT_CAPACITY])
+    }
+}
+
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scratch").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_stands_right_in_front_of_the_payload() {
+        let mut arena = Arena::new(2);
+        let _first = arena.take().unwrap();
+        let slot = arena.take().unwrap();
+        arena.payload_mut(slot)[..3].copy_from_slice(b"abc");
+        arena.headroom(slot, 4).copy_from_slice(b"HEAD");
+        arena.pad(slot, 3, 1);
+        assert_eq!(arena.bytes(Span::with_header(slot, 4, 4)), b"HEADabc\0");
+        assert_eq!(arena.bytes(Span::payload(slot, 1, 2)), b"bc");
+    }
+
+    #[test]
+    fn a_full_arena_hands_out_nothing_until_it_is_cleared() {
+        let mut arena = Arena::new(1);
+        assert!(arena.take().is_some());
+        assert_eq!(arena.free(), 0);
+        assert!(arena.take().is_none());
+        arena.clear();
+        assert!(arena.take().is_some());
+    }
+
+    #[test]
+    fn the_largest_payload_still_has_room_for_padding() {
+        let mut arena = Arena::new(1);
+        let slot = arena.take().unwrap();
+        arena.pad(slot, SLOT_CAPACITY - 1, 4);
+        let whole = Span::with_header(slot, HEADROOM, SLOT_CAPACITY + 3);
+        assert_eq!(arena.bytes(whole).len(), HEADROOM + SLOT_CAPACITY + 3);
+    }
+}

@@ -1,0 +1,249 @@
+//! UDP sockets and batched receiving.
+//!
+//! One `recvmmsg` fills as many slots as there are datagrams waiting. The kernel can also merge datagrams
+//! of one sender into one large read (`UDP_GRO`): slots are large enough for it and [`Control`] has room
+//! for the segment size, so it will become a property of a packet here and of nothing above.
+#![expect(unsafe_code, reason = "recvmmsg takes arrays of raw pointers; socket options that socket2 lacks")]
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use socket2::Socket;
+
+use crate::addr::{canonical, mapped};
+use crate::buffer::{Arena, Meta, Slot};
+use crate::cmsg::{self, CONTROL_LEN, Control};
+use crate::options::{UdpOptions, open_udp};
+
+/// A bound, non-blocking UDP socket.
+#[derive(Debug)]
+pub struct UdpSocket {
+    socket: Socket,
+    local: SocketAddr,
+    packet_info: bool,
+}
+
+impl UdpSocket {
+    /// Binds a socket. Port 0 lets the kernel choose an unpredictable one.
+    ///
+    /// # Errors
+    /// Whatever the kernel answers to opening, configuring and binding the socket.
+    pub fn bind(addr: SocketAddr, options: &UdpOptions) -> io::Result<Self> {
+        let socket = open_udp(addr, options)?;
+        if options.packet_info {
+            enable_packet_info(&socket, addr.is_ipv6())?;
+        }
+        let local =
+            socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet socket"))?;
+        Ok(Self { socket, local, packet_info: options.packet_info })
+    }
+
+    /// The bound address; its IP is unspecified on a wildcard socket.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Datagrams no longer carry the don't-fragment bit, which the kernel sets by default in order to
+    /// learn the path's MTU. Relayed datagrams must be fragmented on the way instead of disappearing,
+    /// unless their sender asks otherwise.
+    ///
+    /// # Errors
+    /// Whatever the kernel answers.
+    pub fn allow_fragments(&self) -> io::Result<()> {
+        self.set_mtu_discovery(libc::IP_PMTUDISC_DONT)
+    }
+
+    /// Sends one datagram that must not be fragmented, and returns to the state of [`Self::allow_fragments`].
+    pub(crate) fn send_unfragmented(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.set_mtu_discovery(libc::IP_PMTUDISC_DO)?;
+        let sent = self.socket.send_to(bytes, &to.into());
+        self.set_mtu_discovery(libc::IP_PMTUDISC_DONT)?;
+        sent
+    }
+
+    /// Sends one datagram at once, outside any batch.
+    ///
+    /// # Errors
+    /// Whatever the kernel answers; `WouldBlock` if its buffer is full.
+    pub fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        let to = if self.is_ipv6() { SocketAddr::V6(mapped(to)) } else { to };
+        self.socket.send_to(bytes, &to.into())
+    }
+
+    pub(crate) fn is_ipv6(&self) -> bool {
+        self.local.is_ipv6()
+    }
+
+    fn set_mtu_discovery(&self, mode: libc::c_int) -> io::Result<()> {
+        let (level, option) = if self.is_ipv6() {
+            (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER)
+        };
+        set_option(&self.socket, level, option, mode)
+    }
+}
+
+impl AsFd for UdpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn enable_packet_info(socket: &Socket, ipv6: bool) -> io::Result<()> {
+    if ipv6 {
+        // Covers the IPv4 datagrams of a dual-stack socket as well: they are reported as mapped addresses.
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
+    } else {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+    }
+}
+
+fn set_option(
+    socket: &Socket,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the value is an int that lives through the call.
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), len) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+impl Arena {
+    /// Receives up to `max` datagrams that are waiting, as many as there are free slots.
+    ///
+    /// Returns nothing if nothing waits. Interruptions by signals and errors that belong to an earlier
+    /// datagram (an ICMP answer) count as nothing waiting: the poller calls again.
+    ///
+    /// # Errors
+    /// An error of the socket itself.
+    pub fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        max: usize,
+    ) -> io::Result<impl Iterator<Item = Slot> + use<>> {
+        let count = self.receive_batch(socket, max)?;
+        Ok(self.filled(count))
+    }
+
+    fn receive_batch(&mut self, socket: &UdpSocket, max: usize) -> io::Result<usize> {
+        let (mut slots, meta, scratch) = self.split_free(max);
+        let count = meta.len();
+        if count == 0 {
+            return Ok(0);
+        }
+        scratch.names.resize(count, EMPTY_NAME);
+        scratch.controls.resize(count, Control::EMPTY);
+        scratch.vectors.clear();
+        scratch.vectors.extend(
+            slots
+                .payloads()
+                .map(|payload| libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() }),
+        );
+        scratch.headers.clear();
+        for ((name, control), vector) in
+            scratch.names.iter_mut().zip(&mut scratch.controls).zip(&mut scratch.vectors)
+        {
+            let mut header = EMPTY_HEADER;
+            header.msg_hdr.msg_name = (&raw mut *name).cast();
+            header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+            header.msg_hdr.msg_iov = &raw mut *vector;
+            header.msg_hdr.msg_iovlen = 1;
+            if socket.packet_info {
+                header.msg_hdr.msg_control = control.as_mut_ptr();
+                header.msg_hdr.msg_controllen = CONTROL_LEN as _;
+            }
+            scratch.headers.push(header);
+        }
+        // SAFETY: `headers` has `count` entries. Each points to its own name, control buffer and vector of
+        // the lengths given, and each vector to its own payload area; all of these are borrowed mutably
+        // until after the call, and nothing else refers to them.
+        let received = unsafe {
+            libc::recvmmsg(
+                socket.socket.as_raw_fd(),
+                scratch.headers.as_mut_ptr(),
+                count as libc::c_uint,
+                libc::MSG_DONTWAIT as _,
+                std::ptr::null_mut(),
+            )
+        };
+        let Ok(received) = usize::try_from(received) else {
+            return nothing_waiting(io::Error::last_os_error());
+        };
+        for ((header, name), meta) in scratch.headers[..received].iter().zip(&scratch.names).zip(meta) {
+            *meta = Meta {
+                len: header.msg_len as usize,
+                from: decode_name(name),
+                to: if socket.packet_info { cmsg::destination(&header.msg_hdr) } else { None },
+                truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            };
+        }
+        Ok(received)
+    }
+}
+
+fn nothing_waiting(error: io::Error) -> io::Result<usize> {
+    match error.kind() {
+        io::ErrorKind::WouldBlock
+        | io::ErrorKind::Interrupted
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => Ok(0),
+        _ => Err(error),
+    }
+}
+
+/// An address as the kernel writes it; large enough for both families, told apart by the family field.
+pub(crate) const EMPTY_NAME: libc::sockaddr_in6 = libc::sockaddr_in6 {
+    sin6_family: 0,
+    sin6_port: 0,
+    sin6_flowinfo: 0,
+    sin6_addr: libc::in6_addr { s6_addr: [0; 16] },
+    sin6_scope_id: 0,
+};
+
+// SAFETY: a header of all zeroes is valid: null pointers with zero lengths.
+pub(crate) const EMPTY_HEADER: libc::mmsghdr = unsafe { std::mem::zeroed() };
+
+fn decode_name(name: &libc::sockaddr_in6) -> SocketAddr {
+    if libc::c_int::from(name.sin6_family) == libc::AF_INET {
+        // SAFETY: the kernel wrote a `sockaddr_in`, which is smaller and no more aligned.
+        let v4 = unsafe { (&raw const *name).cast::<libc::sockaddr_in>().read() };
+        let ip = u32::from_be(v4.sin_addr.s_addr);
+        return SocketAddr::new(std::net::Ipv4Addr::from(ip).into(), u16::from_be(v4.sin_port));
+    }
+    let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
+    let port = u16::from_be(name.sin6_port);
+    canonical(SocketAddr::V6(std::net::SocketAddrV6::new(ip, port, 0, name.sin6_scope_id)))
+}
+
+/// Writes an address the way a socket of the given family takes it; returns its length.
+pub(crate) fn encode_name(
+    name: &mut libc::sockaddr_in6,
+    to: SocketAddr,
+    ipv6_socket: bool,
+) -> libc::socklen_t {
+    if let (SocketAddr::V4(v4), false) = (to, ipv6_socket) {
+        let value = libc::sockaddr_in {
+            sin_family: libc::AF_INET as libc::sa_family_t,
+            sin_port: v4.port().to_be(),
+            sin_addr: libc::in_addr { s_addr: u32::from(*v4.ip()).to_be() },
+            sin_zero: [0; 8],
+        };
+        // SAFETY: a `sockaddr_in` is smaller and no more aligned than the `sockaddr_in6` it goes into.
+        unsafe { (&raw mut *name).cast::<libc::sockaddr_in>().write(value) };
+        return size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    }
+    let v6 = mapped(to);
+    *name = libc::sockaddr_in6 {
+        sin6_family: libc::AF_INET6 as libc::sa_family_t,
+        sin6_port: v6.port().to_be(),
+        sin6_flowinfo: 0,
+        sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+        sin6_scope_id: v6.scope_id(),
+    };
+    size_of::<libc::sockaddr_in6>() as libc::socklen_t
+}
