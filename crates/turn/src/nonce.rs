@@ -1,0 +1,139 @@
+//! Nonces without memory.
+//!
+//! A nonce is the second it was made in and a MAC of that second and the client's address. Whoever holds the key can
+//! check one without having kept it, so asking for nonces costs the server nothing, and a nonce overheard is of no
+//! use at another address. The MAC's key is derived anew for every hour.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use rand_core::RngCore;
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use crate::addr::Client;
+use crate::time::NONCE_LIFETIME;
+
+const STAMP_LEN: usize = 4;
+const MAC_LEN: usize = 12;
+const RAW_LEN: usize = STAMP_LEN + MAC_LEN;
+
+/// The length of a nonce in characters.
+pub const NONCE_LEN: usize = (RAW_LEN * 4).div_ceil(3);
+
+/// How far in the future a stamp may lie: the wall clock may have been set back a little since.
+const CLOCK_SLACK: u64 = 60;
+
+const HOUR: u64 = 3600;
+
+/// The secret nonces are made with. Workers of one process share it, so that a nonce is good on all of them; a new
+/// process has a new one.
+#[derive(Clone)]
+pub struct NonceKey(Zeroizing<[u8; 32]>);
+
+impl NonceKey {
+    /// Draws a key. The source must be the operating system's, or seeded from it.
+    pub fn generate(rng: &mut impl RngCore) -> Self {
+        let mut key = Zeroizing::new([0; 32]);
+        rng.fill_bytes(&mut *key);
+        Self(key)
+    }
+}
+
+impl fmt::Debug for NonceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NonceKey(<SECRET>)")
+    }
+}
+
+/// A nonce as it is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Nonce([u8; NONCE_LEN]);
+
+impl Nonce {
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Mints and checks nonces.
+pub(crate) struct Nonces {
+    master: NonceKey,
+    /// The keys of the hours used last, even and odd hours apart.
+    hours: [Option<(u64, Hmac<Sha256>)>; 2],
+}
+
+impl Nonces {
+    pub(crate) const fn new(master: NonceKey) -> Self {
+        Self { master, hours: [None, None] }
+    }
+
+    /// A nonce for this client, good for [`NONCE_LIFETIME`].
+    pub(crate) fn mint(&mut self, client: &Client, unix: u64) -> Nonce {
+        let mut raw = [0; RAW_LEN];
+        raw[..STAMP_LEN].copy_from_slice(&stamp(unix));
+        raw[STAMP_LEN..].copy_from_slice(&self.mac(client, unix));
+        let mut text = [0; NONCE_LEN];
+        let Ok(NONCE_LEN) = BASE64URL.encode_slice(raw, &mut text) else {
+            unreachable!("{RAW_LEN} bytes make {NONCE_LEN} characters")
+        };
+        Nonce(text)
+    }
+
+    /// Whether `nonce` was minted for this client less than [`NONCE_LIFETIME`] ago.
+    pub(crate) fn verify(&mut self, nonce: &[u8], client: &Client, unix: u64) -> bool {
+        let mut raw = [0; RAW_LEN];
+        if nonce.len() != NONCE_LEN || BASE64URL.decode_slice(nonce, &mut raw) != Ok(RAW_LEN) {
+            return false;
+        }
+        let Some((made, mac)) = raw.split_first_chunk() else { return false };
+        let made = u64::from(u32::from_be_bytes(*made));
+        let is_fresh = made <= unix + CLOCK_SLACK && unix < made + NONCE_LIFETIME.as_secs();
+        is_fresh && self.mac(client, made).ct_eq(mac).into()
+    }
+
+    fn mac(&mut self, client: &Client, unix: u64) -> [u8; MAC_LEN] {
+        let mut mac = self.hour_key(unix / HOUR).clone();
+        mac.update(&stamp(unix));
+        mac.update(&client.listener().0.to_be_bytes());
+        mac.update(&client.remote().port().to_be_bytes());
+        match client.remote().ip() {
+            IpAddr::V4(ip) => mac.update(&ip.octets()),
+            IpAddr::V6(ip) => mac.update(&ip.octets()),
+        }
+        let full: [u8; 32] = mac.finalize().into_bytes().into();
+        let mut short = [0; MAC_LEN];
+        short.copy_from_slice(&full[..MAC_LEN]);
+        short
+    }
+
+    fn hour_key(&mut self, hour: u64) -> &Hmac<Sha256> {
+        let master = &self.master;
+        let cached = &mut self.hours[(hour & 1) as usize];
+        if cached.as_ref().is_none_or(|(cached, _)| *cached != hour) {
+            *cached = None;
+        }
+        let (_, key) = cached.get_or_insert_with(|| {
+            let derived = keyed(&*master.0).chain_update(hour.to_be_bytes()).finalize().into_bytes();
+            (hour, keyed(&derived))
+        });
+        key
+    }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    let Ok(mac) = Hmac::new_from_slice(key) else { unreachable!("HMAC takes keys of any length") };
+    mac
+}
+
+/// The UNIX time in the four bytes a nonce has for it; good until 2106.
+const fn stamp(unix: u64) -> [u8; STAMP_LEN] {
+    (unix as u32).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! The forwarding table: written by signalling, only read by packets.

@@ -1,0 +1,275 @@
+//! What comes out of the server: verdicts on packets, and everything else in a queue.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
+use std::time::Instant;
+
+use super::counters::DropReason;
+use smallvec::SmallVec;
+
+use super::reject::RejectReason;
+use super::wire::{ChannelNumber, Method, TransactionId};
+use crate::addr::{Client, ClusterId, Family, ListenerId, PeerAddr, RelayId, RelayedAddr};
+
+/// What is to become of a packet. Borrows the payload from the packet, so that relaying copies and allocates
+/// nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict<'p> {
+    /// Send `payload` from the relay socket to the peer.
+    ToPeer {
+        /// The socket to send from.
+        relay: RelayId,
+        /// Where to send to.
+        peer: PeerAddr,
+        /// The application's data, without any framing.
+        payload: &'p [u8],
+        /// Whose counters the packet belongs to.
+        cluster: ClusterId,
+        /// Send it with the don't-fragment bit set (only a Send indication can ask for it).
+        dont_fragment: bool,
+    },
+    /// Send `payload` to the client, behind the header [`Via`] writes.
+    ToClient {
+        /// Where to send to, and from which of our addresses.
+        client: Client,
+        /// What to wrap the payload in.
+        via: Via,
+        /// The peer the payload came from.
+        peer: PeerAddr,
+        /// The application's data, as it came.
+        payload: &'p [u8],
+        /// Whose counters the packet belongs to.
+        cluster: ClusterId,
+    },
+    /// It was signalling; what follows from it, if anything, is in the output queue.
+    Control,
+    /// Nothing happens. Already counted.
+    Dropped(DropReason),
+}
+
+/// How a peer's datagram is wrapped for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// A ChannelData message, [RFC 8656 section 12.4](https://www.rfc-editor.org/rfc/rfc8656#section-12.4).
+    Channel(ChannelNumber),
+    /// A Data indication with this transaction id,
+    /// [RFC 8656 section 11.4](https://www.rfc-editor.org/rfc/rfc8656#section-11.4).
+    DataIndication(TransactionId),
+}
+
+impl Via {
+    /// The longest header there is: a Data indication's for an IPv6 peer. Receive buffers leave this much room in
+    /// front of a peer's payload.
+    pub const MAX_HEADER_LEN: usize = 20 + 4 + 20 + 4;
+
+    /// The number of bytes in front of the payload.
+    pub const fn header_len(self, peer: PeerAddr) -> usize {
+        match (self, peer.family()) {
+            (Self::Channel(_), _) => 4,
+            (Self::DataIndication(_), Family::V4) => Self::MAX_HEADER_LEN - 12,
+            (Self::DataIndication(_), Family::V6) => Self::MAX_HEADER_LEN,
+        }
+    }
+
+    /// The number of zero bytes, 0 to 3, that follow a payload of this length. A Data indication's attribute needs
+    /// them, and ChannelData needs them on a stream; over UDP they are harmless and expected by some clients.
+    pub const fn padding_len(self, payload_len: usize) -> usize {
+        payload_len.wrapping_neg() & 3
+    }
+
+    /// Writes the bytes that go in front of a payload of `payload_len` bytes and gives their number, which is
+    /// [`Via::header_len`]. The payload follows, and then [`Via::padding_len`] zero bytes.
+    ///
+    /// # Panics
+    /// If `into` is shorter than that.
+    pub fn write_header(self, peer: PeerAddr, payload_len: u16, into: &mut [u8]) -> usize {
+        let len = self.header_len(peer);
+        let into = &mut into[..len];
+        match self {
+            Self::Channel(channel) => {
+                into[..2].copy_from_slice(&channel.get().to_be_bytes());
+                into[2..].copy_from_slice(&payload_len.to_be_bytes());
+            }
+            Self::DataIndication(id) => write_data_indication(id, peer.get(), payload_len, into),
+        }
+        len
+    }
+}
+
+const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+
+/// The header, XOR-PEER-ADDRESS, and the header of DATA; `into` is exactly as long as they are.
+fn write_data_indication(id: TransactionId, peer: SocketAddr, payload_len: u16, into: &mut [u8]) {
+    let data_header = into.len() - 4;
+    let message_len = into.len() - 20 + usize::from(payload_len).next_multiple_of(4);
+    into[..2].copy_from_slice(&0x0017_u16.to_be_bytes());
+    into[2..4].copy_from_slice(&(message_len as u16).to_be_bytes());
+    into[4..8].copy_from_slice(&MAGIC_COOKIE);
+    into[8..20].copy_from_slice(&id.0);
+    let (family, address) = match peer.ip() {
+        IpAddr::V4(ip) => (1, &ip.octets()[..]),
+        IpAddr::V6(ip) => (2, &ip.octets()[..]),
+    };
+    into[20..22].copy_from_slice(&0x0012_u16.to_be_bytes());
+    into[22..24].copy_from_slice(&(4 + address.len() as u16).to_be_bytes());
+    into[24..26].copy_from_slice(&[0, family]);
+    into[26..28].copy_from_slice(&(peer.port() ^ 0x2112).to_be_bytes());
+    for (at, byte) in address.iter().enumerate() {
+        into[28 + at] = byte ^ into[4 + at];
+    }
+    into[data_header..data_header + 2].copy_from_slice(&0x0013_u16.to_be_bytes());
+    into[data_header + 2..].copy_from_slice(&payload_len.to_be_bytes());
+}
+
+/// One message for a client, small enough to live in the queue.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reply(SmallVec<[u8; 160]>);
+
+impl Reply {
+    pub(crate) fn new(message: &[u8]) -> Self {
+        Self(SmallVec::from_slice(message))
+    }
+}
+
+impl Deref for Reply {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reply({} bytes)", self.0.len())
+    }
+}
+
+/// What the caller has to do, or may want to know, after an input. To be carried out in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send a message to a client.
+    Send {
+        /// Where to send to, and from which of our addresses.
+        client: Client,
+        /// The message.
+        message: Reply,
+    },
+    /// Open a UDP relay socket and report with
+    /// [`Server::handle_relay_opened`](super::Server::handle_relay_opened), at once or later.
+    OpenRelay {
+        /// What the socket will be called.
+        relay: RelayId,
+        /// The listener it is for.
+        listener: ListenerId,
+        /// The family of the socket.
+        family: Family,
+        /// Which port it must have.
+        port: RelayPort,
+    },
+    /// Close a relay socket. Comes exactly once for every relay that was opened, and also for one whose opening is
+    /// still under way; there is nothing to report in answer.
+    CloseRelay {
+        /// The socket.
+        relay: RelayId,
+    },
+    /// An allocation began to live.
+    AllocationCreated {
+        /// Whose it is.
+        client: Client,
+        /// Its relay socket.
+        relay: RelayId,
+        /// Its relayed transport address.
+        relayed: RelayedAddr,
+    },
+    /// An allocation that was created ended.
+    AllocationEnded {
+        /// Whose it was.
+        client: Client,
+        /// Its relay socket.
+        relay: RelayId,
+        /// Why it ended.
+        reason: EndReason,
+    },
+    /// A request was refused for a reason an operator may want to read about. Not sent for the routine 401 and 438
+    /// of every conversation.
+    Refused(Refusal),
+}
+
+/// Which port a relay socket must have. The owner of the sockets chooses it, unpredictably.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayPort {
+    /// Any.
+    Any,
+    /// An even one.
+    Even,
+    /// An even one, with a second socket on the next higher port. Both or neither are opened; the report is the
+    /// even port.
+    EvenPair {
+        /// What the second socket will be called.
+        next: RelayId,
+    },
+}
+
+/// Why a relay socket could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayError {
+    /// There is no (even) port left.
+    NoPort,
+    /// The system refuses a socket.
+    Unavailable,
+}
+
+/// Why an allocation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// Its lifetime ran out.
+    Expired,
+    /// Its client refreshed it with lifetime zero.
+    Deleted,
+    /// The connection it belonged to is closed.
+    ClientClosed,
+    /// Its listener is gone.
+    ListenerRemoved,
+    /// Its relay socket broke.
+    RelayFailed,
+}
+
+/// A request that was refused, for the log. The only output with addresses that may be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Who asked.
+    pub client: Client,
+    /// For what.
+    pub method: Method,
+    /// Why not.
+    pub reason: RejectReason,
+    /// The peer it was about, as the client spelled it.
+    pub peer: Option<SocketAddr>,
+}
+
+/// When the server wants to hear about the time again, and what for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// The moment from which [`Server::handle_timeout`](super::Server::handle_timeout) has something to do.
+    pub at: Instant,
+    /// What will have come to its end.
+    pub reason: DeadlineReason,
+}
+
+/// What a deadline ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeadlineReason {
+    /// The wait for a relay socket.
+    RelayOpening,
+    /// An allocation.
+    Allocation,
+    /// A permission.
+    Permission,
+    /// A channel binding.
+    Channel,
+    /// A port kept for the holder of a token.
+    Reservation,
+}

@@ -1,0 +1,126 @@
+//! Refusals: every reason there is, and the one table that turns a reason into an error response.
+
+/// Why a request was refused. Each has its counter, see [`Counters`](super::Counters).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RejectReason {
+    /// The request carries no MESSAGE-INTEGRITY. Routine: every conversation begins with it.
+    Unauthenticated,
+    /// The user is unknown, the username has expired, or the password is wrong. Which of them is told to nobody.
+    WrongCredentials,
+    /// The nonce has expired, or was made for somebody else. Routine in long conversations.
+    StaleNonce,
+    /// MESSAGE-INTEGRITY is there, but USERNAME, REALM or NONCE is not.
+    MissingCredentials,
+    /// An attribute the request cannot do without is missing.
+    MissingAttribute,
+    /// An attribute cannot be understood or has a value it may not have.
+    MalformedAttribute,
+    /// Two attributes of the request exclude each other.
+    ConflictingAttributes,
+    /// An attribute nobody may ignore is of a type the server does not know.
+    UnknownAttribute,
+    /// There is no allocation on this 5-tuple.
+    NoAllocation,
+    /// There already is an allocation on this 5-tuple.
+    AllocationExists,
+    /// The allocation belongs to another user.
+    WrongUser,
+    /// The method is one the server, or this kind of allocation, does not have.
+    UnsupportedMethod,
+    /// REQUESTED-TRANSPORT is something relays do not speak.
+    UnsupportedTransport,
+    /// The listener has no relays of the requested family.
+    UnsupportedFamily,
+    /// The address is not of the allocation's family.
+    FamilyMismatch,
+    /// No cluster routed to the listener contains the peer.
+    PeerRefused,
+    /// The address is one no peer can have, see [`canonical_peer_ip`](crate::addr::canonical_peer_ip).
+    PeerForbidden,
+    /// The channel number is outside 0x4000-0x4FFF.
+    InvalidChannel,
+    /// The channel is bound to another peer, or the peer to another channel.
+    ChannelConflict,
+    /// The allocation has as many permissions as it may have.
+    TooManyPermissions,
+    /// The allocation has as many channels as it may have.
+    TooManyChannels,
+    /// The user has as many allocations as they may have.
+    QuotaReached,
+    /// The token stands for no reserved port of this user.
+    UnknownReservation,
+    /// No relay socket could be had.
+    NoRelay,
+    /// The process takes nothing new because it is about to end.
+    Draining,
+    /// The process has as many allocations as it can carry.
+    Capacity,
+}
+
+impl RejectReason {
+    /// Every reason, in the order of its counters.
+    pub const ALL: [Self; 26] = [
+        Self::Unauthenticated,
+        Self::WrongCredentials,
+        Self::StaleNonce,
+        Self::MissingCredentials,
+        Self::MissingAttribute,
+        Self::MalformedAttribute,
+        Self::ConflictingAttributes,
+        Self::UnknownAttribute,
+        Self::NoAllocation,
+        Self::AllocationExists,
+        Self::WrongUser,
+        Self::UnsupportedMethod,
+        Self::UnsupportedTransport,
+        Self::UnsupportedFamily,
+        Self::FamilyMismatch,
+        Self::PeerRefused,
+        Self::PeerForbidden,
+        Self::InvalidChannel,
+        Self::ChannelConflict,
+        Self::TooManyPermissions,
+        Self::TooManyChannels,
+        Self::QuotaReached,
+        Self::UnknownReservation,
+        Self::NoRelay,
+        Self::Draining,
+        Self::Capacity,
+    ];
+
+    /// The error code of the response,
+    /// [RFC 8489 section 14.8](https://www.rfc-editor.org/rfc/rfc8489#section-14.8) and
+    /// [RFC 8656 section 19](https://www.rfc-editor.org/rfc/rfc8656#section-19).
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::MissingCredentials
+            | Self::MissingAttribute
+            | Self::MalformedAttribute
+            | Self::ConflictingAttributes
+            | Self::UnsupportedMethod
+            | Self::InvalidChannel
+            | Self::ChannelConflict => 400,
+            Self::Unauthenticated | Self::WrongCredentials => 401,
+            Self::PeerRefused | Self::PeerForbidden => 403,
+            Self::UnknownAttribute => 420,
+            Self::NoAllocation | Self::AllocationExists => 437,
+            Self::StaleNonce => 438,
+            Self::UnsupportedFamily => 440,
+            Self::WrongUser => 441,
+            Self::UnsupportedTransport => 442,
+            Self::FamilyMismatch => 443,
+            Self::QuotaReached => 486,
+            Self::TooManyPermissions
+            | Self::TooManyChannels
+            | Self::UnknownReservation
+            | Self::NoRelay
+            | Self::Draining
+            | Self::Capacity => 508,
+        }
+    }
+
+    /// Part of every healthy conversation, and of no interest to an operator.
+    pub const fn is_routine(self) -> bool {
+        matches!(self, Self::Unauthenticated | Self::StaleNonce)
+    }
+}
