@@ -1,0 +1,105 @@
+//! Attributes that are text.
+
+use super::{Attribute, types};
+use crate::error::AttributeError;
+use crate::message::TransactionId;
+
+/// Declares text attributes with the most bytes a receiver accepts.
+macro_rules! text {
+    ($($(#[$doc:meta])* $name:ident, $kind:ident, $max:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub struct $name<'a>(&'a str);
+
+        impl<'a> $name<'a> {
+            /// The most bytes of text this attribute can carry.
+            pub const MAX_LEN: usize = $max;
+
+            /// Text to be sent.
+            ///
+            /// # Errors
+            /// [`AttributeError::Length`] if there are more than [`MAX_LEN`](Self::MAX_LEN) bytes.
+            pub const fn new(text: &'a str) -> Result<Self, AttributeError> {
+                if text.len() > Self::MAX_LEN { Err(AttributeError::Length) } else { Ok(Self(text)) }
+            }
+
+            /// The text.
+            pub const fn as_str(&self) -> &'a str {
+                self.0
+            }
+        }
+
+        impl<'a> Attribute<'a> for $name<'a> {
+            const TYPE: u16 = types::$kind;
+
+            fn decode(value: &'a [u8], _: TransactionId) -> Result<Self, AttributeError> {
+                if value.len() > Self::MAX_LEN {
+                    return Err(AttributeError::Length);
+                }
+                Ok(Self(core::str::from_utf8(value).map_err(|_| AttributeError::Utf8)?))
+            }
+
+            fn encoded_len(&self) -> usize {
+                self.0.len()
+            }
+
+            fn encode(&self, into: &mut [u8], _: TransactionId) {
+                into.copy_from_slice(self.0.as_bytes());
+            }
+        }
+    )*};
+}
+
+text! {
+    /// USERNAME: who asks (RFC 8489 §14.3).
+    Username, USERNAME, 508;
+    /// REALM: which set of users the name belongs to (RFC 8489 §14.9).
+    Realm, REALM, 763;
+    /// NONCE: what the server wants to hear again (RFC 8489 §14.10).
+    Nonce, NONCE, 763;
+    /// SOFTWARE: who wrote the program, for people (RFC 8489 §14.14).
+    Software, SOFTWARE, 763;
+    /// ALTERNATE-DOMAIN: the name in the certificate of the ALTERNATE-SERVER (RFC 8489 §14.16).
+    AlternateDomain, ALTERNATE_DOMAIN, 255;
+}
+
+impl<'a> Nonce<'a> {
+    /// The text with which a nonce starts that carries [`SecurityFeatures`] (RFC 8489 §9.2).
+    pub const COOKIE: &'static str = "obMatJos2";
+
+    /// The features a server announces in the four characters after [`COOKIE`](Self::COOKIE). `None` if the
+    /// nonce is of the older kind.
+    pub fn security_features(&self) -> Option<SecurityFeatures> {
+        let digits = self.0.strip_prefix(Self::COOKIE)?.as_bytes().first_chunk()?;
+        SecurityFeatures::from_base64(*digits)
+    }
+}
+
+/// The security features of RFC 8489 §18.1, which a nonce carries as 24 bits in base64. Protecting them in the
+/// nonce keeps an attacker from talking a client out of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct SecurityFeatures {
+    /// Bit 0, the first: PASSWORD-ALGORITHMS is understood.
+    pub password_algorithms: bool,
+    /// Bit 1: USERHASH is understood.
+    pub username_anonymity: bool,
+}
+
+impl SecurityFeatures {
+    /// The four characters that follow [`Nonce::COOKIE`].
+    pub const fn to_base64(self) -> [u8; 4] {
+        let first = (self.password_algorithms as u8) << 5 | (self.username_anonymity as u8) << 4;
+        [ALPHABET[first as usize], b'A', b'A', b'A']
+    }
+
+    /// Bits not known here are ignored.
+    fn from_base64(digits: [u8; 4]) -> Option<Self> {
+        if !digits.iter().all(|digit| ALPHABET.contains(digit)) {
+            return None;
+        }
+        let first = ALPHABET.iter().position(|&digit| digit == digits[0])?;
+        Some(Self { password_algorithms: first & 0x20 != 0, username_anonymity: first & 0x10 != 0 })
+    }
+}
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,0 +1,25 @@
+//! Telling protocols on one port apart by the first byte (RFC 7983 §7).
+
+/// What a packet can be.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// 0..=3: STUN.
+    Stun,
+    /// 64..=79: TURN ChannelData.
+    ChannelData,
+    /// 20..=63: DTLS.
+    Dtls,
+    /// Nothing this house speaks: RTP, ZRTP, QUIC, noise, an empty packet.
+    Other,
+}
+
+/// Classifies a datagram by its first byte. Nothing is promised about the bytes after it.
+#[inline]
+pub const fn classify(packet: &[u8]) -> Kind {
+    match packet {
+        [0..=3, ..] => Kind::Stun,
+        [20..=63, ..] => Kind::Dtls,
+        [64..=79, ..] => Kind::ChannelData,
+        _ => Kind::Other,
+    }
+}
