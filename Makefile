@@ -1,0 +1,46 @@
+# One line each: `make` lists them. CI runs the same recipes.
+# CRATES selects a part of the workspace, as in `make test CRATES="-p stun -p turn"`.
+
+CRATES ?=
+
+.PHONY: help
+help: ## list what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{ name = $$1; $$1 = ""; printf "make %-12s%s\n", name, $$0 }'
+
+.PHONY: demo
+demo: ## build everything and start the tutorial on this machine
+	cargo run --release -- demo
+
+.PHONY: test
+test: ## get what the tests need, check and test everything
+	@scripts/test $(CRATES)
+
+.PHONY: test-quick
+test-quick: ## the tests that need nothing but Rust, without the checks
+	@scripts/test --quick $(CRATES)
+
+.PHONY: lint
+lint: ## format, clippy, docs, shell scripts; warnings are errors
+	@scripts/lint $(CRATES)
+
+.PHONY: parts
+parts: ## get what the tests need (Debian, root), or say what is missing
+	@scripts/parts
+
+.PHONY: format
+format: ## format the code
+	cargo fmt --all
+
+.PHONY: bless
+bless: ## accept what the golden tests print now; read the diff before committing
+	BLESS=1 INSTA_UPDATE=always cargo test --locked --no-fail-fast $(if $(CRATES),$(CRATES),--workspace --exclude interop --exclude e2e)
+	git status --short
+
+.PHONY: deny
+deny: ## licences, bans and advisories of dependencies (needs cargo-deny)
+	cargo deny --locked check
+
+.PHONY: clean
+clean: ## remove what was built and what the tests fetched
+	cargo clean
+	rm -rf .cache
