@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-use crate::{Error, Secret};
+use crate::{Error, HttpEndpoint, Secret};
 
 /// Instance name of a configuration that gives none.
 pub const DEFAULT_NAME: &str = "default-stunnerd";
@@ -39,6 +39,25 @@ pub struct Admin {
     /// Licence of the original's paid features. Stored and passed on; every feature works without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license_config: Option<LicenseConfig>,
+}
+
+impl Admin {
+    /// Where the metrics server listens, if there is one: port 8080 and path `/` unless given.
+    ///
+    /// # Errors
+    /// [`Admin::metrics_endpoint`] does not name an HTTP endpoint.
+    pub fn metrics(&self) -> Result<Option<HttpEndpoint>, Error> {
+        HttpEndpoint::parse(&self.metrics_endpoint, 8080).map_err(|error| error.within("metrics_endpoint"))
+    }
+
+    /// Where the health check server listens, if there is one: port 8086 unless given. The path has no meaning.
+    ///
+    /// # Errors
+    /// [`Admin::healthcheck_endpoint`] does not name an HTTP endpoint.
+    pub fn healthcheck(&self) -> Result<Option<HttpEndpoint>, Error> {
+        let endpoint = self.healthcheck_endpoint.as_deref().unwrap_or(DEFAULT_HEALTHCHECK_ENDPOINT);
+        HttpEndpoint::parse(endpoint, 8086).map_err(|error| error.within("healthcheck_endpoint"))
+    }
 }
 
 /// Licence key as the original expects it.

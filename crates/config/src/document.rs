@@ -102,6 +102,11 @@ impl Config {
         }
     }
 
+    /// The document that says that gateway `id` is gone: [`Config::zero`] without what validation fills in.
+    pub fn zero_json(id: &str) -> String {
+        wire::zero_json(id)
+    }
+
     /// Whether this (validated) configuration says that its gateway is gone.
     pub fn is_deleted(&self) -> bool {
         *self == Self::zero(&self.admin.name)

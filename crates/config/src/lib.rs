@@ -11,12 +11,15 @@ mod admin;
 mod auth;
 mod cluster;
 mod decode;
+pub mod diff;
 mod document;
 mod endpoint;
 pub mod env;
 mod error;
+mod http_endpoint;
 mod listener;
 mod secret;
+pub mod uri;
 mod validate;
 mod wire;
 mod yaml;
@@ -29,8 +32,6 @@ pub use cluster::{Cluster, ClusterKind, ClusterProtocol};
 pub use document::{Config, Version};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::Error;
+pub use http_endpoint::HttpEndpoint;
 pub use listener::{DEFAULT_PORT, Listener, NODE_ADDRESS_PLACEHOLDER, Protocol, RELAY_ADDRESS_VARIABLE};
 pub use secret::Secret;
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,9 @@ use std::{
     str::FromStr,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
 
 use crate::{Error, Secret};
 
@@ -96,6 +98,50 @@ impl Listener {
         match self.bind_address.as_deref() {
             None | Some("") => Ok(None),
             Some(address) => parse_address("bind_address", address).map(Some),
+        }
+    }
+
+    /// The certificate chain of a TLS or DTLS listener, as PEM.
+    ///
+    /// # Errors
+    /// [`Listener::cert`] is empty, is not base64, or does not hold a PEM certificate. Whether the certificate is any
+    /// good only a TLS library can tell.
+    pub fn certificate_pem(&self) -> Result<Vec<u8>, Error> {
+        self.pem("cert", &self.cert, "CERTIFICATE-----").map(|pem| pem.to_vec())
+    }
+
+    /// The private key of a TLS or DTLS listener, as PEM.
+    ///
+    /// # Errors
+    /// The same as those of [`Listener::certificate_pem`], for [`Listener::key`].
+    pub fn private_key_pem(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.pem("key", self.key.expose(), "PRIVATE KEY-----")
+    }
+
+    fn pem(&self, field: &str, text: &str, label: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+        const REMEDY: &str = "give PEM in base64, as in the data of a Kubernetes TLS Secret";
+        let problem =
+            |problem| Error::new(field, format!("cannot load cert/key pair: {field} {problem}"), REMEDY);
+        if text.is_empty() {
+            return Err(Error::new(
+                field,
+                format!("empty TLS {field} for {} listener", self.protocol),
+                REMEDY,
+            ));
+        }
+        let base64: Zeroizing<Vec<u8>> =
+            Zeroizing::new(text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect());
+        let pem =
+            BASE64_STANDARD.decode(&*base64).map(Zeroizing::new).map_err(|_| problem("is not base64"))?;
+        let has = |mark: &str| {
+            pem.split(|byte| matches!(byte, b'\r' | b'\n')).any(|line| {
+                line.starts_with(mark.as_bytes()) && line.trim_ascii_end().ends_with(label.as_bytes())
+            })
+        };
+        if has("-----BEGIN ") && has("-----END ") {
+            Ok(pem)
+        } else {
+            Err(problem("is not PEM of the right kind"))
         }
     }
 

@@ -25,6 +25,12 @@ fn admin(mut admin: Admin) -> Result<Admin, Error> {
     default(&mut admin.loglevel, DEFAULT_LOGLEVEL);
     admin.healthcheck_endpoint.get_or_insert_with(|| DEFAULT_HEALTHCHECK_ENDPOINT.to_owned());
     admin.offload_interfaces.sort_unstable();
+    if !is_open(&admin.metrics_endpoint) {
+        admin.metrics()?;
+    }
+    if !admin.healthcheck_endpoint.as_deref().is_some_and(is_open) {
+        admin.healthcheck()?;
+    }
     Ok(admin)
 }
 
@@ -66,6 +72,18 @@ fn listener(mut listener: Listener) -> Result<Listener, Error> {
     if listener.port == 0 {
         listener.port = DEFAULT_PORT;
     }
+    listener.bind_address = listener.bind_address.filter(|address| !address.is_empty());
+    if !listener.bind_address.as_deref().is_some_and(is_open) {
+        listener.bind_ip()?;
+    }
+    if listener.protocol.is_secure() {
+        if !is_open(&listener.cert) {
+            listener.certificate_pem()?;
+        }
+        if !is_open(listener.key.expose()) {
+            listener.private_key_pem()?;
+        }
+    }
     listener.routes.sort_unstable();
     Ok(listener)
 }
@@ -98,6 +116,11 @@ fn unique<'n>(kind: &str, field: &str, names: impl Iterator<Item = &'n str>) -> 
         }
     }
     Ok(())
+}
+
+/// Whether the text names a variable, so that its value is not known yet.
+fn is_open(text: &str) -> bool {
+    text.contains('$')
 }
 
 fn missing_name(kind: &str) -> Error {

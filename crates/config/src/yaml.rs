@@ -1,15 +1,16 @@
-//! The only place that knows the YAML library.
+//! Documents to values and back. The only place that knows the YAML library.
 
-use std::fmt;
+use std::{borrow::Cow, collections::BTreeMap, fmt, net::IpAddr};
 
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
 };
+use serde_json::Value;
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
-/// Longest document that is looked at, in bytes: a configuration with ten thousand routes is a tenth of it.
-pub(crate) const MAX_DOCUMENT: usize = 16 << 20;
+/// Longest document that is looked at, in bytes: a configuration with ten thousand endpoints is a tenth of it.
+pub(crate) const MAX_DOCUMENT: usize = 4 << 20;
 
 /// A YAML (or JSON) value before it is known what it is for.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,10 +42,16 @@ impl Node {
 /// Reads one document.
 ///
 /// Limits on nesting, number of values and expansion of aliases hold, so that no text of acceptable length takes
-/// unreasonable time or memory.
+/// unreasonable time or memory. JSON, which is what travels between processes, is read as such: YAML has it that some
+/// control characters cannot occur, JSON has not.
 pub(crate) fn parse(text: &str) -> Result<Node, String> {
     if text.len() > MAX_DOCUMENT {
         return Err(format!("the document has {} bytes, more than {MAX_DOCUMENT}", text.len()));
+    }
+    if text.starts_with('{')
+        && let Ok(node) = serde_json::from_str(text)
+    {
+        return Ok(node);
     }
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
@@ -133,8 +140,97 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
-/// Writes a value as one document, list items flush with their key.
-pub(crate) fn print(value: &impl serde::Serialize) -> String {
-    let options = serde_saphyr::ser_options! { compact_list_indent: true };
-    serde_saphyr::to_string_with_options(value, options).unwrap_or_default()
+/// Writes a value as one document: keys sorted, list items flush with their key, no quotes where none are needed.
+pub(crate) fn print(value: &Value) -> String {
+    let mut out = String::new();
+    match value {
+        Value::Object(entries) if !entries.is_empty() => print_entries(&mut out, entries, 0, false),
+        other => print_inline(&mut out, other),
+    }
+    out
+}
+
+/// The first entry of a map inside a list stands behind the dash.
+fn print_entries(
+    out: &mut String,
+    entries: &serde_json::Map<String, Value>,
+    indent: usize,
+    after_dash: bool,
+) {
+    let sorted: BTreeMap<&String, &Value> = entries.iter().collect();
+    for (at, (key, value)) in sorted.into_iter().enumerate() {
+        if at > 0 || !after_dash {
+            out.push_str(&" ".repeat(indent));
+        }
+        out.push_str(&scalar(key));
+        match value {
+            Value::Object(entries) if !entries.is_empty() => {
+                out.push_str(":\n");
+                print_entries(out, entries, indent + 2, false);
+            }
+            Value::Array(items) if !items.is_empty() => {
+                out.push_str(":\n");
+                print_items(out, items, indent);
+            }
+            other => {
+                out.push_str(": ");
+                print_inline(out, other);
+            }
+        }
+    }
+}
+
+fn print_items(out: &mut String, items: &[Value], indent: usize) {
+    for item in items {
+        out.push_str(&" ".repeat(indent));
+        out.push_str("- ");
+        match item {
+            Value::Object(entries) if !entries.is_empty() => print_entries(out, entries, indent + 2, true),
+            other => print_inline(out, other),
+        }
+    }
+}
+
+/// A value on the rest of the line. Lists directly inside lists do not occur and come out as JSON, which is YAML, too.
+fn print_inline(out: &mut String, value: &Value) {
+    match value {
+        Value::String(text) => out.push_str(&scalar(text)),
+        other => out.push_str(&other.to_string()),
+    }
+    out.push('\n');
+}
+
+fn scalar(text: &str) -> Cow<'_, str> {
+    if is_number_like(text)
+        || text
+            .chars()
+            .any(|c| c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'))
+    {
+        return Cow::Owned(double_quoted(text));
+    }
+    let plain = |text: &str| Node::Map(vec![("k".to_owned(), Node::Text(text.to_owned()))]);
+    match parse(&format!("k: {text}")) {
+        Ok(node) if node == plain(text) => Cow::Borrowed(text),
+        Ok(_) | Err(_) => Cow::Owned(format!("'{}'", text.replace('\'', "''"))),
+    }
+}
+
+fn double_quoted(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted.chars().fold(String::with_capacity(quoted.len()), |mut out, c| {
+        match c {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            _ => out.push(c),
+        }
+        out
+    })
+}
+
+/// Whether some reader of YAML may take the text for a number or a time. Addresses are safe from that.
+fn is_number_like(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
+        && text.chars().all(|c| c.is_ascii_hexdigit() || "xoTZ_:+-. ".contains(c))
+        && text.parse::<IpAddr>().is_err()
 }

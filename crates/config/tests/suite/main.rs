@@ -1,0 +1,8 @@
+//! The configuration as its users see it.
+
+mod common;
+mod criteria;
+mod decode;
+mod diff;
+mod properties;
+mod wire;
