@@ -1,0 +1,90 @@
+//! What requests leave in the log.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use crate::support::{Delivery, SECRET, Service, ephemeral, fixed};
+
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The log of a service with both gateways that answers these requests, and all that it answered.
+async fn logged(spec: &str, targets: &[&str]) -> (String, String) {
+    let page = Page::default();
+    let (lines, _handle) = logs::subscriber(spec, logs::Format::Text, page.clone());
+    let _guard = tracing::subscriber::set_default(lines);
+    let service = Service::with(Delivery::Injected, &[fixed(), ephemeral()]).await;
+    let mut answers = String::new();
+    for target in targets {
+        answers += &service.get(target).await.body;
+    }
+    let log = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    (log, answers)
+}
+
+const TARGETS: [&str; 6] = [
+    "/ice?username=alice&key=topsecret&namespace=testnamespace&ttl=60",
+    "/?service=turn&username=alice&key=topsecret",
+    "/ice?ttl=never&username=alice&key=topsecret",
+    "/ice?username=alice%00&key=topsecret",
+    "/ice?namespace=nowhere&username=alice",
+    "/elsewhere?username=alice",
+];
+
+#[tokio::test]
+async fn a_request_is_one_line_without_credentials() {
+    let (log, answers) = logged("all:INFO", &TARGETS).await;
+    let lines: Vec<_> =
+        log.lines().filter_map(|line| line.split_once("http-server INFO: ")).map(|(_, l)| l).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /ice 200 listeners=testnamespace/* ttl=60 servers=2 urls=6",
+            "GET / 200 listeners=* ttl=86400 servers=1 urls=4",
+            "GET /ice 400: Invalid format for parameter ttl: must be a whole number of seconds",
+            "GET /ice 400: Invalid format for parameter username: control characters are not allowed",
+            "GET /ice 404: could not generate ICE config: no valid listener found",
+        ]
+    );
+    assert!(answers.contains("pass1") && answers.contains(":alice"));
+}
+
+#[tokio::test]
+async fn no_level_shows_credentials_and_only_debug_shows_users() {
+    let (log, answers) = logged("all:TRACE", &TARGETS).await;
+    let minted = answers.split('"').filter(|text| text.ends_with('=') && text.len() == 28);
+    let secrets: Vec<_> = minted.chain(["user1", "pass1", SECRET, "topsecret"]).collect();
+    assert_eq!(secrets.len(), 6, "two passwords were minted: {answers}");
+    for secret in secrets {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+    let talkative = log.lines().filter(|line| line.contains("alice"));
+    assert!(
+        talkative.clone().count() > 0 && talkative.clone().all(|line| line.contains(" DEBUG: ")),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn findings_are_told_once_per_state_of_the_configurations() {
+    let (log, _) = logged("all:WARN", &["/ice", "/ice", "/"]).await;
+    let about = "listener testnamespace/dummygateway/tls has no public address yet";
+    assert_eq!(log.matches(about).count(), 1, "{log}");
+}
+
+#[test]
+fn answers_do_not_show_their_secrets_when_debugged() {
+    let minted = auth::credentials::mint(&ephemeral().auth, "alice", 7).unwrap().unwrap();
+    let shown = format!("{minted:?} {:?}", ephemeral().auth);
+    assert!(!shown.contains(SECRET) && !shown.contains("alice") && !shown.contains('='), "{shown}");
+}
