@@ -11,6 +11,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
+use stun::{Key, Message};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 /// A realm, short enough for its attribute
@@ -55,7 +57,7 @@ pub struct Authority {
 
 #[derive(Clone)]
 enum Scheme {
-    Static { username_digest: [u8; 32], password: Zeroizing<Box<str>> },
+    Static { username_digest: [u8; 32], key: Key },
     Ephemeral { secret: Zeroizing<Box<[u8]>> },
     Nobody,
 }
@@ -70,12 +72,21 @@ impl fmt::Debug for Scheme {
     }
 }
 
+/// Somebody whose message proves that they know the password.
+#[derive(Clone, Debug)]
+pub struct Caller<'u> {
+    /// Who they are: the owner of what they allocate.
+    pub user: &'u str,
+    /// What signs the answers to them.
+    pub key: Key,
+}
+
 impl Authority {
     /// One username with one password.
     pub fn fixed(realm: Realm, username: &str, password: &str) -> Self {
         let scheme = Scheme::Static {
-            username_digest: Sha256::digest(username.as_bytes()).into(),
-            password: Zeroizing::new(password.into()),
+            username_digest: digest(username),
+            key: Key::long_term(username, realm.as_str(), password),
         };
         Self { realm, scheme }
     }
@@ -94,6 +105,38 @@ impl Authority {
     pub fn realm(&self) -> &Realm {
         &self.realm
     }
+
+    /// Checks that `message` was signed by a user who is called `username` and knows the password.
+    ///
+    /// A wrong name costs as much time as a wrong password: a key is derived and compared whatever the name is, and
+    /// only then do name and signature count together.
+    pub fn authenticate<'u>(
+        &self,
+        username: &'u str,
+        message: &Message<'_>,
+        unix: u64,
+    ) -> Option<Caller<'u>> {
+        let (key, user) = match &self.scheme {
+            Scheme::Static { username_digest, key } => {
+                let is_known = bool::from(digest(username).ct_eq(username_digest));
+                (key.clone(), is_known.then_some(username))
+            }
+            Scheme::Ephemeral { secret } => {
+                let mac = Zeroizing::new(ephemeral_mac(secret, username.as_bytes()));
+                let password = Zeroizing::new(BASE64.encode(*mac));
+                let name = EphemeralUsername::parse(username).filter(|name| !name.is_expired(unix));
+                (Key::long_term(username, self.realm.as_str(), &password), name.map(|name| name.user))
+            }
+            Scheme::Nobody => (Key::long_term(username, self.realm.as_str(), ""), None),
+        };
+        let is_signed = message.verify_integrity(&key).is_ok();
+        user.filter(|_| is_signed).map(|user| Caller { user, key })
+    }
+}
+
+/// Names are compared by their digests, so that the time it takes tells nothing about the length of the right one.
+fn digest(username: &str) -> [u8; 32] {
+    Sha256::digest(username.as_bytes()).into()
 }
 
 /// The password that belongs to an ephemeral username: `base64(HMAC-SHA1(secret, username))`.
@@ -136,7 +179,11 @@ impl<'a> EphemeralUsername<'a> {
         let expiry = username.split(':').find_map(|part| part.parse::<i64>().ok())?;
         let expiry = u64::try_from(expiry).ok().filter(|expiry| *expiry > 0)?;
         let user = match username.split_once(':') {
-            Some((first, rest)) if first.parse::<i64>().is_ok() && !rest.contains(':') => rest,
+            Some((first, rest))
+                if first.parse::<i64>().is_ok() && !rest.is_empty() && !rest.contains(':') =>
+            {
+                rest
+            }
             _ => username,
         };
         Some(Self { expiry, user })
@@ -147,3 +194,6 @@ impl<'a> EphemeralUsername<'a> {
         self.expiry < unix
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,8 +55,8 @@ impl fmt::Debug for NonceKey {
 pub(crate) struct Nonce([u8; NONCE_LEN]);
 
 impl Nonce {
-    pub(crate) const fn as_bytes(&self) -> &[u8] {
-        &self.0
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 

@@ -1,28 +1,52 @@
 //! The server: its public type, its contract, and the dispatch of inputs to the rooms that handle them.
 
 mod admission;
+mod allocate;
+mod allocation;
+mod binding;
+mod budget;
+mod channel;
 mod counters;
-mod forwarding;
+mod data;
+mod deadlines;
+pub mod forwarding;
 mod output;
+mod permission;
+mod refresh;
 mod reject;
-mod wire;
+mod request;
+mod respond;
+mod table;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rand_core::RngCore;
+use stun::attribute::Lifetime;
+use stun::demux::{self, Kind};
+use stun::{Class, Key, Message, Method};
 
 pub use self::admission::{
     AllocationRequest, Denial, Flow, Grant, ListenerPolicy, PeerProtocol, Policy, Ports, QuotaUnit,
 };
 pub use self::counters::{Counters, DropReason};
+pub use self::forwarding::Forwarding;
 pub use self::output::{
     Deadline, DeadlineReason, EndReason, Output, Refusal, RelayError, RelayPort, Reply, Verdict, Via,
 };
 pub use self::reject::RejectReason;
-pub use self::wire::{ChannelNumber, Method, TransactionId};
+
+use self::allocation::Allocation;
+use self::budget::ReplyBudget;
+use self::reject::Reject;
+use self::request::Request;
+use self::respond::{Details, Head};
+use self::table::{Holder, Swept, Table};
 use crate::addr::{Client, RelayId};
+use crate::credentials::Caller;
 use crate::nonce::{NonceKey, Nonces};
-use crate::time::Now;
+use crate::time::{DEFAULT_LIFETIME, MAX_LIFETIME, Now};
 
 /// What a server is made with.
 #[derive(Clone, Debug)]
@@ -51,18 +75,50 @@ impl Settings {
 /// there is one, drain [`Server::poll_output`] in order, then sleep until [`Server::poll_timeout`] or the next input.
 ///
 /// A client's packets must always reach the same server, and so must those of the relay sockets it asked for.
+///
+/// # What an unauthenticated packet costs
+///
+/// No memory: nonces are not remembered, the reply budget is of fixed size, and everything else begins with a valid
+/// MESSAGE-INTEGRITY. No log line either: [`Output::Refused`] is about clients that have proved to be where they say.
+///
+/// # Credentials that change
+///
+/// Every request is checked against the credentials its listener has now. An allocation made with earlier ones keeps
+/// its data flowing until the allocation, its permissions and channels expire; to prolong them, its owner (the same
+/// user, see [`EphemeralUsername`](crate::credentials::EphemeralUsername)) needs credentials that are good now.
 pub struct Server<R> {
     rng: R,
     nonces: Nonces,
+    limits: Limits,
+    budget: ReplyBudget,
+    table: Table,
+    outputs: VecDeque<Output>,
     counters: Counters,
 }
 
+/// What one allocation may have at a time.
+struct Limits {
+    max_permissions: u16,
+    max_channels: u16,
+}
+
+/// Inputs.
 impl<R: RngCore> Server<R> {
     /// A server without allocations. `rng` must be a cryptographic generator seeded by the operating system: tokens
-    /// and transaction ids come from it.
-    pub fn new(settings: Settings, rng: R, now: Now) -> Self {
-        let _ = now;
-        Self { rng, nonces: Nonces::new(settings.nonce_key), counters: Counters::new() }
+    /// and transaction ids come from it. `now` is the beginning of time: no input may be earlier.
+    pub fn new(settings: Settings, mut rng: R, now: Now) -> Self {
+        let Settings { nonce_key, max_permissions, max_channels, unproved_replies_per_second } = settings;
+        let budget = ReplyBudget::new(unproved_replies_per_second, now.mono, rng.next_u64());
+        let table = Table::new(now.mono, rng.next_u64());
+        Self {
+            rng,
+            nonces: Nonces::new(nonce_key),
+            limits: Limits { max_permissions, max_channels },
+            budget,
+            table,
+            outputs: VecDeque::new(),
+            counters: Counters::new(),
+        }
     }
 
     /// Takes one packet from a client: a datagram, or one frame of a stream.
@@ -73,8 +129,11 @@ impl<R: RngCore> Server<R> {
         policy: &impl Policy,
         now: Now,
     ) -> Verdict<'p> {
-        let _ = (client, packet, policy, now, &mut self.rng, &mut self.nonces);
-        self.drop(DropReason::NoAllocation)
+        match demux::classify(packet) {
+            Kind::ChannelData => self.channel_data(&client, packet, now),
+            Kind::Stun => self.message(client, packet, policy, now),
+            Kind::Dtls | Kind::Other => self.drop(DropReason::NotTurn),
+        }
     }
 
     /// Takes one datagram that `peer` sent to a relay socket.
@@ -85,54 +144,74 @@ impl<R: RngCore> Server<R> {
         payload: &'p [u8],
         now: Now,
     ) -> Verdict<'p> {
-        let _ = (relay, peer, payload, now);
-        self.drop(DropReason::UnknownRelay)
+        self.peer_data(relay, peer, payload, now)
     }
 
     /// Takes the answer to [`Output::OpenRelay`]: the socket's port, or why there is none. An answer for a relay that
     /// has been closed in the meantime is ignored.
     pub fn handle_relay_opened(&mut self, relay: RelayId, opened: Result<u16, RelayError>, now: Now) {
-        let _ = (relay, opened, now);
+        self.relay_opened(relay, opened, now);
     }
 
-    /// Takes the news that a relay socket broke. Its allocation ends; the socket is still to be closed.
+    /// Takes the news that a relay socket broke. Its allocation ends, and the socket is still to be closed.
     pub fn handle_relay_failed(&mut self, relay: RelayId, now: Now) {
-        let _ = (relay, now);
+        self.handle_timeout(now);
+        self.end(relay, EndReason::RelayFailed);
     }
 
     /// Takes the news that a client's connection is closed. Its allocation ends at once.
     pub fn handle_client_closed(&mut self, client: Client, now: Now) {
-        let _ = (client, now);
+        self.handle_timeout(now);
+        if let Some((id, _)) = self.table.allocation_of(&client) {
+            self.end(id, EndReason::ClientClosed);
+        }
     }
 
     /// Ends what has expired. Calling it early does no harm, and calling it late none either: what has expired is of
     /// no effect from that moment on.
     pub fn handle_timeout(&mut self, now: Now) {
-        let _ = now;
+        while let Some(id) = self.table.take_due(now.mono) {
+            self.settle(id, now);
+        }
     }
 
     /// Asks the policy anew about every peer of every allocation, after the configuration has changed.
     ///
     /// What is withdrawn stops at once; what is granted (again) to a living permission or channel flows at once.
-    /// Allocations of listeners that are gone end. Changed credentials end nothing: an allocation lives on until its
-    /// lifetime is over, but whatever its client asks for next must be asked with the new ones.
+    /// Allocations of listeners that are gone end, and so do their reserved ports. Changed credentials end nothing,
+    /// see [`Server`].
     pub fn reconfigure(&mut self, policy: &impl Policy, now: Now) {
-        let _ = (policy, now);
+        self.handle_timeout(now);
+        for id in self.table.relays() {
+            let listener = match self.table.holder(id) {
+                None => continue,
+                Some(Holder::Allocation(allocation)) => allocation.client.listener(),
+                Some(Holder::Reservation(reservation)) => reservation.listener,
+            };
+            if policy.listener(listener).is_some() {
+                self.table.regrant(id, |ip| policy.peer(listener, ip));
+            } else {
+                self.end(id, EndReason::ListenerRemoved);
+            }
+        }
     }
+}
 
+/// Outputs and views.
+impl<R> Server<R> {
     /// The next thing to do, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.outputs.pop_front()
     }
 
     /// When to call [`Server::handle_timeout`] at the latest, and what for.
-    pub fn poll_timeout(&mut self) -> Option<Deadline> {
-        None
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        self.table.next_deadline()
     }
 
     /// The number of allocations that were created and have not ended.
     pub fn allocations(&self) -> usize {
-        0
+        self.table.live()
     }
 
     /// What was dropped and refused so far.
@@ -140,8 +219,156 @@ impl<R: RngCore> Server<R> {
         &self.counters
     }
 
+    /// The table packets are forwarded by.
+    pub fn forwarding(&self) -> &Forwarding {
+        self.table.forwarding()
+    }
+}
+
+/// Dispatch.
+impl<R: RngCore> Server<R> {
+    fn message<'p>(
+        &mut self,
+        client: Client,
+        packet: &'p [u8],
+        policy: &impl Policy,
+        now: Now,
+    ) -> Verdict<'p> {
+        let Ok(message) = Message::parse(packet) else { return self.drop(DropReason::Malformed) };
+        if message.has_fingerprint() && message.verify_fingerprint().is_err() {
+            return self.drop(DropReason::WrongFingerprint);
+        }
+        match message.class() {
+            Class::Request => {
+                let Some(listener) = policy.listener(client.listener()) else {
+                    return self.drop(DropReason::UnknownListener);
+                };
+                self.request(&Request { client, message, listener, now }, policy)
+            }
+            Class::Indication if message.method() == Method::Send => {
+                self.send_indication(&client, &message, now)
+            }
+            Class::Indication | Class::Success | Class::Error => self.drop(DropReason::Unexpected),
+        }
+    }
+
+    fn request(&mut self, request: &Request<'_>, policy: &impl Policy) -> Verdict<'static> {
+        match request.method() {
+            Method::Binding => return self.binding(request),
+            Method::Allocate
+            | Method::Refresh
+            | Method::CreatePermission
+            | Method::ChannelBind
+            | Method::Connect
+            | Method::ConnectionBind => {}
+            Method::Send | Method::Data | Method::ConnectionAttempt | Method::Other(_) => {
+                return self.drop(DropReason::UnknownMethod);
+            }
+        }
+        let caller = match request.authenticate(&mut self.nonces) {
+            Ok(caller) => caller,
+            Err(reject) => return self.reject(request, None, reject),
+        };
+        self.serve(request, &caller, policy)
+            .unwrap_or_else(|reject| self.reject(request, Some(&caller.key), reject))
+    }
+
+    fn serve(
+        &mut self,
+        request: &Request<'_>,
+        caller: &Caller<'_>,
+        policy: &impl Policy,
+    ) -> Result<Verdict<'static>, Reject> {
+        if !request.unknown_attributes().is_empty() {
+            return Err(RejectReason::UnknownAttribute.into());
+        }
+        self.handle_timeout(request.now);
+        if let Some((id, _)) = self.table.allocation_of(&request.client) {
+            self.settle(id, request.now);
+        }
+        match request.method() {
+            Method::Allocate => self.allocate(request, caller, policy),
+            Method::Refresh => self.refresh(request, caller),
+            Method::CreatePermission => self.create_permission(request, caller, policy),
+            Method::ChannelBind => self.channel_bind(request, caller, policy),
+            _ => {
+                self.own(request, caller)?;
+                Err(RejectReason::UnsupportedMethod.into())
+            }
+        }
+    }
+
+    /// The caller's allocation on the 5-tuple: 437 if there is none, 441 if it is somebody else's.
+    fn own(&self, request: &Request<'_>, caller: &Caller<'_>) -> Result<(RelayId, &Allocation), Reject> {
+        let found = self.table.allocation_of(&request.client);
+        let (id, allocation) =
+            found.filter(|(_, allocation)| allocation.live().is_some()).ok_or(RejectReason::NoAllocation)?;
+        if *allocation.user != *caller.user {
+            return Err(RejectReason::WrongUser.into());
+        }
+        Ok((id, allocation))
+    }
+
+    /// Clears away what has expired of a relay, itself included.
+    fn settle(&mut self, id: RelayId, now: Now) {
+        match self.table.sweep(id, now.mono) {
+            Swept::Alive => {}
+            Swept::Expired => self.end(id, EndReason::Expired),
+            Swept::GaveUp => self.give_up(id),
+        }
+    }
+
+    /// Refuses a request: signed if the caller has proved to know a key, and withheld if whoever is said to have sent
+    /// it may not have.
+    fn reject(&mut self, request: &Request<'_>, key: Option<&Key>, reject: Reject) -> Verdict<'static> {
+        let Request { client, message, listener, now } = request;
+        // Whoever has the credentials wrong had the nonce right, and nonces are sent to the address they are for.
+        let is_there = listener.transport.proves_source()
+            || key.is_some()
+            || reject.reason == RejectReason::WrongCredentials;
+        self.counters.count_reject(reject.reason);
+        if is_there {
+            self.log_refusal(*client, request.method(), reject);
+        } else if !self.budget.spend(client.remote().ip(), now.mono) {
+            return self.drop(DropReason::ReplyBudget);
+        }
+        let nonce = reject.reason.is_challenge().then(|| self.nonces.mint(client, now.unix));
+        let unknown = match reject.reason {
+            RejectReason::UnknownAttribute => request.unknown_attributes(),
+            _ => Default::default(),
+        };
+        let details = Details {
+            challenge: nonce.as_ref().map(|nonce| (listener.authority.realm().as_str(), nonce)),
+            unknown: &unknown,
+            key,
+        };
+        let (method, transaction) = (request.method(), message.transaction_id());
+        let head = Head { client: *client, class: Class::Error, method, transaction };
+        respond::error(&mut self.outputs, head, reject.reason, details);
+        Verdict::Control
+    }
+
+    fn log_refusal(&mut self, client: Client, method: Method, Reject { reason, peer }: Reject) {
+        if !reason.is_routine() {
+            let code = reason.code();
+            self.outputs.push_back(Output::Refused(Refusal { client, method, reason, code, peer }));
+        }
+    }
+
     fn drop(&mut self, reason: DropReason) -> Verdict<'static> {
         self.counters.count_drop(reason);
         Verdict::Dropped(reason)
+    }
+}
+
+/// The lifetime an allocation gets for the LIFETIME its client asks for.
+///
+/// Up to [`MAX_LIFETIME`] a wish is granted as it is, also one below the default, which
+/// [RFC 8656 section 7.2](https://www.rfc-editor.org/rfc/rfc8656#section-7.2) would have raised: a client that wants to
+/// be forgotten soon may be. Zero is no lifetime to begin with, so an Allocate that says so gets the default.
+fn lifetime_of(requested: Option<Lifetime>) -> Duration {
+    match requested {
+        None | Some(Lifetime(0)) => DEFAULT_LIFETIME,
+        Some(Lifetime(seconds)) => Duration::from_secs(u64::from(seconds)).min(MAX_LIFETIME),
     }
 }

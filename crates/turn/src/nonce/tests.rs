@@ -21,11 +21,11 @@ fn nonce_is_good_for_an_hour_and_no_longer() {
         let nonce = nonces.mint(&client, NOON + offset);
         for age in [0, 1, 1800, 3599] {
             assert!(
-                nonces.verify(nonce.as_bytes(), &client, NOON + offset + age),
+                nonces.verify(nonce.as_str().as_bytes(), &client, NOON + offset + age),
                 "made +{offset}, age {age}"
             );
         }
-        assert!(!nonces.verify(nonce.as_bytes(), &client, NOON + offset + 3600));
+        assert!(!nonces.verify(nonce.as_str().as_bytes(), &client, NOON + offset + 3600));
     }
 }
 
@@ -33,25 +33,25 @@ fn nonce_is_good_for_an_hour_and_no_longer() {
 fn nonce_from_the_future_is_stale_unless_the_clock_only_slipped() {
     let (mut nonces, client) = (nonces(1), client("198.51.100.1:5000"));
     let nonce = nonces.mint(&client, NOON);
-    assert!(nonces.verify(nonce.as_bytes(), &client, NOON - 60));
-    assert!(!nonces.verify(nonce.as_bytes(), &client, NOON - 61));
+    assert!(nonces.verify(nonce.as_str().as_bytes(), &client, NOON - 60));
+    assert!(!nonces.verify(nonce.as_str().as_bytes(), &client, NOON - 61));
 }
 
 #[test]
 fn weakness_nonce_is_of_no_use_at_another_address() {
     let mut nonces = nonces(1);
     let nonce = nonces.mint(&client("198.51.100.1:5000"), NOON);
-    assert!(!nonces.verify(nonce.as_bytes(), &client("198.51.100.2:5000"), NOON));
-    assert!(!nonces.verify(nonce.as_bytes(), &client("198.51.100.1:5001"), NOON));
-    assert!(!nonces.verify(nonce.as_bytes(), &client("[2001:db8::1]:5000"), NOON));
+    assert!(!nonces.verify(nonce.as_str().as_bytes(), &client("198.51.100.2:5000"), NOON));
+    assert!(!nonces.verify(nonce.as_str().as_bytes(), &client("198.51.100.1:5001"), NOON));
+    assert!(!nonces.verify(nonce.as_str().as_bytes(), &client("[2001:db8::1]:5000"), NOON));
 }
 
 #[test]
 fn nonce_is_known_to_whoever_has_the_key_and_to_nobody_else() {
     let client = client("198.51.100.1:5000");
     let nonce = nonces(1).mint(&client, NOON);
-    assert!(nonces(1).verify(nonce.as_bytes(), &client, NOON));
-    assert!(!nonces(2).verify(nonce.as_bytes(), &client, NOON));
+    assert!(nonces(1).verify(nonce.as_str().as_bytes(), &client, NOON));
+    assert!(!nonces(2).verify(nonce.as_str().as_bytes(), &client, NOON));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn altered_nonce_is_refused() {
     for at in 0..NONCE_LEN {
         let mut altered = nonce;
         altered.0[at] = if altered.0[at] == b'A' { b'B' } else { b'A' };
-        assert!(!nonces.verify(altered.as_bytes(), &client, NOON), "character {at}");
+        assert!(!nonces.verify(altered.as_str().as_bytes(), &client, NOON), "character {at}");
     }
     for wrong in [&b""[..], b"short", &[0xff; NONCE_LEN], &[b'A'; NONCE_LEN + 1], &[b'A'; 700]] {
         assert!(!nonces.verify(wrong, &client, NOON));

@@ -1,1 +1,405 @@
 //! The forwarding table: written by signalling, only read by packets.
+//!
+//! ```text
+//! (client 5-tuple, channel)      -> (relay socket, peer, cluster)
+//! (relay socket, peer)           -> (client 5-tuple, channel, cluster)
+//! (relay socket, peer's IP)      -> what the peer's ports may carry
+//! relayed address                -> relay socket
+//! ```
+//!
+//! Both directions of a channel are one entry behind two indexes, so they cannot disagree. An entry carries the
+//! decision that admitted it (its cluster, or its [`Grant`]) and the moment until which it holds. A packet is
+//! forwarded by comparing addresses and times; no policy, no allocation record and no clock is consulted.
+//!
+//! All lookups are public and take `&self`: whoever wants to forward without passing through a relay socket, or to
+//! mirror entries elsewhere, asks the same questions as the ordinary path and gets the same answers.
+
+use std::hash::{BuildHasher as _, Hash};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
+use hashbrown::HashTable;
+use slab::Slab;
+use stun::ChannelNumber;
+
+use super::admission::{Grant, PeerProtocol};
+use super::counters::DropReason;
+use crate::addr::{Client, ClusterId, PeerAddr, RelayId, RelayedAddr, hash_socket_addr};
+
+/// Where a client's data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToPeer {
+    /// The socket to send from.
+    pub relay: RelayId,
+    /// Where to send to.
+    pub peer: PeerAddr,
+    /// The cluster that consents.
+    pub cluster: ClusterId,
+}
+
+/// Where a peer's data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToClient {
+    /// Whose relay it is.
+    pub client: Client,
+    /// The channel to send it on; without one, a Data indication.
+    pub channel: Option<ChannelNumber>,
+    /// The cluster that consents.
+    pub cluster: ClusterId,
+}
+
+/// See the [module](self).
+pub struct Forwarding {
+    hash: SeedableRandomState,
+    /// By slot. Empty while the slot is free or holds a port in reserve.
+    relays: Vec<Option<Relay>>,
+    by_client: Index,
+    by_relayed: Index,
+    channels: Slab<Channel>,
+    by_number: Index,
+    by_peer: Index,
+    permissions: Slab<Permission>,
+    by_ip: Index,
+}
+
+/// One end of the relay: the client's.
+struct Relay {
+    id: RelayId,
+    client: Client,
+    /// Absent until the socket is open.
+    relayed: Option<RelayedAddr>,
+}
+
+/// A channel's entry. One cache line.
+pub(super) struct Channel {
+    slot: u32,
+    number: ChannelNumber,
+    pub(super) cluster: Option<ClusterId>,
+    peer: PeerAddr,
+    /// The end of the binding or of the permission under it, whichever is first.
+    pub(super) until: Instant,
+}
+
+impl Channel {
+    pub(super) const fn number(&self) -> ChannelNumber {
+        self.number
+    }
+
+    pub(super) const fn peer(&self) -> PeerAddr {
+        self.peer
+    }
+}
+
+/// A permission's entry.
+pub(super) struct Permission {
+    slot: u32,
+    ip: IpAddr,
+    pub(super) grant: Grant,
+    pub(super) until: Instant,
+}
+
+impl Permission {
+    pub(super) const fn ip(&self) -> IpAddr {
+        self.ip
+    }
+}
+
+/// Names a channel's entry to those who may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ChannelKey(u32);
+
+/// Names a permission's entry to those who may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PermissionKey(u32);
+
+impl Forwarding {
+    /// Where data on one of a client's channels goes.
+    ///
+    /// # Errors
+    /// Why the packet is to be dropped.
+    pub fn by_channel(
+        &self,
+        client: &Client,
+        number: ChannelNumber,
+        now: Instant,
+    ) -> Result<ToPeer, DropReason> {
+        let hash = self.hash.hash_one((client, number));
+        let found = self.by_number.find(hash, |key| {
+            let channel = &self.channels[key as usize];
+            channel.number == number && self.client_of(channel.slot) == Some(client)
+        });
+        let Some(channel) = found.map(|key| &self.channels[key as usize]) else {
+            return Err(match self.relay_of(client) {
+                Some(_) => DropReason::UnboundChannel,
+                None => DropReason::NoAllocation,
+            });
+        };
+        if now >= channel.until {
+            return Err(DropReason::UnboundChannel);
+        }
+        let cluster = channel.cluster.ok_or(DropReason::PeerRefused)?;
+        let relay = self.relay(channel.slot).ok_or(DropReason::NoAllocation)?;
+        Ok(ToPeer { relay: relay.id, peer: channel.peer, cluster })
+    }
+
+    /// Where data goes that a client addresses to a peer itself, in a Send indication.
+    ///
+    /// # Errors
+    /// Why the packet is to be dropped.
+    pub fn by_address(&self, client: &Client, peer: PeerAddr, now: Instant) -> Result<ToPeer, DropReason> {
+        let relay = self.relay_of(client).ok_or(DropReason::NoAllocation)?;
+        let cluster = self.permitted(relay, peer, now)?;
+        Ok(ToPeer { relay, peer, cluster })
+    }
+
+    /// Where data goes that a peer sent to a relay socket.
+    ///
+    /// # Errors
+    /// Why the packet is to be dropped.
+    pub fn by_peer(&self, relay: RelayId, peer: PeerAddr, now: Instant) -> Result<ToClient, DropReason> {
+        let entry = self.relay(relay.slot() as u32).filter(|entry| entry.id == relay);
+        let client = entry.ok_or(DropReason::UnknownRelay)?.client;
+        match self.channel_to(relay.slot() as u32, peer) {
+            Some(channel) if now < channel.until => {
+                let cluster = channel.cluster.ok_or(DropReason::PeerRefused)?;
+                Ok(ToClient { client, channel: Some(channel.number), cluster })
+            }
+            _ => Ok(ToClient { client, channel: None, cluster: self.permitted(relay, peer, now)? }),
+        }
+    }
+
+    /// The relay socket that is advertised by this address, if it is one of ours.
+    pub fn relay_at(&self, relayed: SocketAddr) -> Option<RelayId> {
+        let hash = self.hash.hash_one(AsKey(relayed));
+        let found = self.by_relayed.find(hash, |slot| self.relayed_of(slot) == Some(relayed))?;
+        Some(self.relay(found)?.id)
+    }
+
+    /// The address by which a relay socket is advertised: the source of what its client sends, as peers see it.
+    pub fn relayed_addr(&self, relay: RelayId) -> Option<RelayedAddr> {
+        self.relay(relay.slot() as u32).filter(|entry| entry.id == relay)?.relayed
+    }
+
+    fn permitted(&self, relay: RelayId, peer: PeerAddr, now: Instant) -> Result<ClusterId, DropReason> {
+        let key = self.permission_key(relay.slot() as u32, peer.ip()).ok_or(DropReason::NoPermission)?;
+        let permission = self.permission(key);
+        if now >= permission.until {
+            return Err(DropReason::NoPermission);
+        }
+        permission.grant.cluster(PeerProtocol::Udp, peer.port()).ok_or(DropReason::PeerRefused)
+    }
+
+    fn channel_to(&self, slot: u32, peer: PeerAddr) -> Option<&Channel> {
+        self.channel_key_by_peer(slot, peer).map(|key| self.channel(key))
+    }
+
+    fn relay(&self, slot: u32) -> Option<&Relay> {
+        self.relays.get(slot as usize)?.as_ref()
+    }
+
+    fn client_of(&self, slot: u32) -> Option<&Client> {
+        self.relay(slot).map(|relay| &relay.client)
+    }
+
+    fn relayed_of(&self, slot: u32) -> Option<SocketAddr> {
+        self.relay(slot)?.relayed.map(RelayedAddr::get)
+    }
+}
+
+/// What only signalling may do.
+impl Forwarding {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            hash: SeedableRandomState::with_seed(seed, SharedSeed::global_random()),
+            relays: Vec::new(),
+            by_client: Index::default(),
+            by_relayed: Index::default(),
+            channels: Slab::new(),
+            by_number: Index::default(),
+            by_peer: Index::default(),
+            permissions: Slab::new(),
+            by_ip: Index::default(),
+        }
+    }
+
+    /// The relay of a client, open or still being opened.
+    pub(super) fn relay_of(&self, client: &Client) -> Option<RelayId> {
+        let hash = self.hash.hash_one(client);
+        let slot = self.by_client.find(hash, |slot| self.client_of(slot) == Some(client))?;
+        Some(self.relay(slot)?.id)
+    }
+
+    /// Ties a client to a relay slot that nobody holds.
+    pub(super) fn attach(&mut self, id: RelayId, client: Client) {
+        let Self { hash, relays, by_client, .. } = self;
+        if relays.len() <= id.slot() {
+            relays.resize_with(id.slot() + 1, || None);
+        }
+        relays[id.slot()] = Some(Relay { id, client, relayed: None });
+        by_client.insert(hash.hash_one(client), id.slot() as u32, |slot| {
+            relays[slot as usize].as_ref().map_or(0, |relay| hash.hash_one(relay.client))
+        });
+    }
+
+    /// Tells by which address an attached relay is advertised, now that its socket is open.
+    pub(super) fn publish(&mut self, id: RelayId, relayed: RelayedAddr) {
+        let Self { hash, relays, by_relayed, .. } = self;
+        let Some(relay) = relays[id.slot()].as_mut() else { return };
+        relay.relayed = Some(relayed);
+        by_relayed.insert(hash.hash_one(AsKey(relayed.get())), id.slot() as u32, |slot| {
+            let relayed = relays[slot as usize].as_ref().and_then(|relay| relay.relayed);
+            relayed.map_or(0, |relayed| hash.hash_one(AsKey(relayed.get())))
+        });
+    }
+
+    /// Unties a relay whose channels and permissions are gone already.
+    pub(super) fn detach(&mut self, id: RelayId) {
+        let Some(relay) = self.relays[id.slot()].take() else { return };
+        self.by_client.remove(self.hash.hash_one(relay.client), id.slot() as u32);
+        if let Some(relayed) = relay.relayed {
+            self.by_relayed.remove(self.hash.hash_one(AsKey(relayed.get())), id.slot() as u32);
+        }
+    }
+
+    pub(super) fn channel(&self, key: ChannelKey) -> &Channel {
+        &self.channels[key.0 as usize]
+    }
+
+    pub(super) fn channel_mut(&mut self, key: ChannelKey) -> &mut Channel {
+        &mut self.channels[key.0 as usize]
+    }
+
+    pub(super) fn channel_key(&self, slot: u32, number: ChannelNumber) -> Option<ChannelKey> {
+        let hash = self.hash.hash_one((self.client_of(slot)?, number));
+        let found = self.by_number.find(hash, |key| {
+            let channel = &self.channels[key as usize];
+            channel.number == number && channel.slot == slot
+        });
+        found.map(ChannelKey)
+    }
+
+    pub(super) fn channel_key_by_peer(&self, slot: u32, peer: PeerAddr) -> Option<ChannelKey> {
+        let found = self.by_peer.find(self.hash.hash_one((slot, peer)), |key| {
+            let channel = &self.channels[key as usize];
+            channel.slot == slot && channel.peer == peer
+        });
+        found.map(ChannelKey)
+    }
+
+    /// Adds a channel to an attached relay that has neither this number nor this peer bound.
+    pub(super) fn insert_channel(
+        &mut self,
+        id: RelayId,
+        number: ChannelNumber,
+        peer: PeerAddr,
+        cluster: Option<ClusterId>,
+        until: Instant,
+    ) -> ChannelKey {
+        let slot = id.slot() as u32;
+        let Self { hash, relays, channels, by_number, by_peer, .. } = self;
+        let number_hash = |channel: &Channel| {
+            let relay = relays[channel.slot as usize].as_ref();
+            relay.map_or(0, |relay| hash.hash_one((&relay.client, channel.number)))
+        };
+        let peer_hash = |channel: &Channel| hash.hash_one((channel.slot, channel.peer));
+        let channel = Channel { slot, number, cluster, peer, until };
+        let (by_number_hash, by_peer_hash) = (number_hash(&channel), peer_hash(&channel));
+        let key = channels.insert(channel) as u32;
+        by_number.insert(by_number_hash, key, |key| number_hash(&channels[key as usize]));
+        by_peer.insert(by_peer_hash, key, |key| peer_hash(&channels[key as usize]));
+        ChannelKey(key)
+    }
+
+    pub(super) fn remove_channel(&mut self, key: ChannelKey) {
+        let channel = self.channels.remove(key.0 as usize);
+        if let Some(client) = self.client_of(channel.slot) {
+            self.by_number.remove(self.hash.hash_one((client, channel.number)), key.0);
+        }
+        self.by_peer.remove(self.hash.hash_one((channel.slot, channel.peer)), key.0);
+    }
+
+    pub(super) fn permission(&self, key: PermissionKey) -> &Permission {
+        &self.permissions[key.0 as usize]
+    }
+
+    pub(super) fn permission_mut(&mut self, key: PermissionKey) -> &mut Permission {
+        &mut self.permissions[key.0 as usize]
+    }
+
+    pub(super) fn permission_key(&self, slot: u32, ip: IpAddr) -> Option<PermissionKey> {
+        let found = self.by_ip.find(self.hash.hash_one((slot, IpKey(ip))), |key| {
+            let permission = &self.permissions[key as usize];
+            permission.slot == slot && permission.ip == ip
+        });
+        found.map(PermissionKey)
+    }
+
+    /// Adds a permission to an attached relay that has none for this address.
+    pub(super) fn insert_permission(
+        &mut self,
+        id: RelayId,
+        ip: IpAddr,
+        grant: Grant,
+        until: Instant,
+    ) -> PermissionKey {
+        let slot = id.slot() as u32;
+        let Self { hash, permissions, by_ip, .. } = self;
+        let key = permissions.insert(Permission { slot, ip, grant, until }) as u32;
+        by_ip.insert(hash.hash_one((slot, IpKey(ip))), key, |key| {
+            let permission = &permissions[key as usize];
+            hash.hash_one((permission.slot, IpKey(permission.ip)))
+        });
+        PermissionKey(key)
+    }
+
+    pub(super) fn remove_permission(&mut self, key: PermissionKey) {
+        let permission = self.permissions.remove(key.0 as usize);
+        self.by_ip.remove(self.hash.hash_one((permission.slot, IpKey(permission.ip))), key.0);
+    }
+}
+
+/// An index of entries by a key that only the entries themselves hold.
+#[derive(Default)]
+struct Index(HashTable<u32>);
+
+impl Index {
+    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        self.0.find(hash, |&entry| is_it(entry)).copied()
+    }
+
+    fn insert(&mut self, hash: u64, entry: u32, hash_of: impl Fn(u32) -> u64) {
+        self.0.insert_unique(hash, entry, |&entry| hash_of(entry));
+    }
+
+    fn remove(&mut self, hash: u64, entry: u32) {
+        if let Ok(found) = self.0.find_entry(hash, |&candidate| candidate == entry) {
+            found.remove();
+        }
+    }
+}
+
+/// A socket address that hashes in one or two words.
+struct AsKey(SocketAddr);
+
+impl Hash for AsKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        hash_socket_addr(self.0, state);
+    }
+}
+
+/// An IP address that hashes in one word.
+struct IpKey(IpAddr);
+
+impl Hash for IpKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        match self.0 {
+            IpAddr::V4(ip) => state.write_u32(ip.to_bits()),
+            IpAddr::V6(ip) => state.write_u128(ip.to_bits()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,16 @@
 //! What comes out of the server: verdicts on packets, and everything else in a queue.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::time::Instant;
 
 use super::counters::DropReason;
 use smallvec::SmallVec;
+use stun::attribute::{XorPeerAddress, types};
+use stun::{BufferTooSmall, ChannelData, ChannelNumber, Class, Method, TransactionId, Writer};
 
 use super::reject::RejectReason;
-use super::wire::{ChannelNumber, Method, TransactionId};
 use crate::addr::{Client, ClusterId, Family, ListenerId, PeerAddr, RelayId, RelayedAddr};
 
 /// What is to become of a packet. Borrows the payload from the packet, so that relaying copies and allocates
@@ -82,45 +83,28 @@ impl Via {
     /// Writes the bytes that go in front of a payload of `payload_len` bytes and gives their number, which is
     /// [`Via::header_len`]. The payload follows, and then [`Via::padding_len`] zero bytes.
     ///
-    /// # Panics
-    /// If `into` is shorter than that.
-    pub fn write_header(self, peer: PeerAddr, payload_len: u16, into: &mut [u8]) -> usize {
-        let len = self.header_len(peer);
-        let into = &mut into[..len];
+    /// # Errors
+    /// `into` is too short, or the payload too long for any message.
+    pub fn write_header(
+        self,
+        peer: PeerAddr,
+        payload_len: usize,
+        into: &mut [u8],
+    ) -> Result<usize, BufferTooSmall> {
         match self {
             Self::Channel(channel) => {
-                into[..2].copy_from_slice(&channel.get().to_be_bytes());
-                into[2..].copy_from_slice(&payload_len.to_be_bytes());
+                let len = u16::try_from(payload_len).map_err(|_| BufferTooSmall)?;
+                let header = into.first_chunk_mut().ok_or(BufferTooSmall)?;
+                ChannelData::write_header(channel, len, header);
+                Ok(header.len())
             }
-            Self::DataIndication(id) => write_data_indication(id, peer.get(), payload_len, into),
+            Self::DataIndication(id) => {
+                let mut writer = Writer::new(into, Class::Indication, Method::Data, id)?;
+                writer.put(&XorPeerAddress(peer.get()))?;
+                writer.finish_before(types::DATA, payload_len)
+            }
         }
-        len
     }
-}
-
-const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
-
-/// The header, XOR-PEER-ADDRESS, and the header of DATA; `into` is exactly as long as they are.
-fn write_data_indication(id: TransactionId, peer: SocketAddr, payload_len: u16, into: &mut [u8]) {
-    let data_header = into.len() - 4;
-    let message_len = into.len() - 20 + usize::from(payload_len).next_multiple_of(4);
-    into[..2].copy_from_slice(&0x0017_u16.to_be_bytes());
-    into[2..4].copy_from_slice(&(message_len as u16).to_be_bytes());
-    into[4..8].copy_from_slice(&MAGIC_COOKIE);
-    into[8..20].copy_from_slice(&id.0);
-    let (family, address) = match peer.ip() {
-        IpAddr::V4(ip) => (1, &ip.octets()[..]),
-        IpAddr::V6(ip) => (2, &ip.octets()[..]),
-    };
-    into[20..22].copy_from_slice(&0x0012_u16.to_be_bytes());
-    into[22..24].copy_from_slice(&(4 + address.len() as u16).to_be_bytes());
-    into[24..26].copy_from_slice(&[0, family]);
-    into[26..28].copy_from_slice(&(peer.port() ^ 0x2112).to_be_bytes());
-    for (at, byte) in address.iter().enumerate() {
-        into[28 + at] = byte ^ into[4 + at];
-    }
-    into[data_header..data_header + 2].copy_from_slice(&0x0013_u16.to_be_bytes());
-    into[data_header + 2..].copy_from_slice(&payload_len.to_be_bytes());
 }
 
 /// One message for a client, small enough to live in the queue.
@@ -246,6 +230,8 @@ pub struct Refusal {
     pub method: Method,
     /// Why not.
     pub reason: RejectReason,
+    /// What the client was told.
+    pub code: u16,
     /// The peer it was about, as the client spelled it.
     pub peer: Option<SocketAddr>,
 }

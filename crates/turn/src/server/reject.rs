@@ -1,5 +1,7 @@
 //! Refusals: every reason there is, and the one table that turns a reason into an error response.
 
+use std::net::SocketAddr;
+
 /// Why a request was refused. Each has its counter, see [`Counters`](super::Counters).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RejectReason {
@@ -122,5 +124,29 @@ impl RejectReason {
     /// Part of every healthy conversation, and of no interest to an operator.
     pub const fn is_routine(self) -> bool {
         matches!(self, Self::Unauthenticated | Self::StaleNonce)
+    }
+}
+
+/// A handler's way out: why the request is refused, and which peer it was about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reject {
+    pub(super) reason: RejectReason,
+    pub(super) peer: Option<SocketAddr>,
+}
+
+impl From<RejectReason> for Reject {
+    fn from(reason: RejectReason) -> Self {
+        Self { reason, peer: None }
+    }
+}
+
+impl RejectReason {
+    pub(super) const fn about(self, peer: SocketAddr) -> Reject {
+        Reject { reason: self, peer: Some(peer) }
+    }
+
+    /// Whether the client has to be told what to sign with next.
+    pub(super) const fn is_challenge(self) -> bool {
+        matches!(self.code(), 401 | 438)
     }
 }

@@ -1,0 +1,351 @@
+//! Allocate, [RFC 8656 section 7](https://www.rfc-editor.org/rfc/rfc8656#section-7).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand_core::RngCore;
+use smallvec::SmallVec;
+use stun::attribute::{
+    AdditionalAddressFamily, AddressErrorCode, ErrorCode, EvenPort, Lifetime, RequestedAddressFamily,
+    RequestedTransport, ReservationToken, XorMappedAddress, XorRelayedAddress, types,
+};
+use stun::{AttributeError, Class, Key, Method, Tail};
+
+use super::admission::{AllocationRequest, Denial, Policy, QuotaUnit};
+use super::allocation::{Allocation, Birth, Live, Opening, Reservation, Stage};
+use super::counters::DropReason;
+use super::output::{EndReason, Output, RelayError, RelayPort, Verdict};
+use super::reject::{Reject, RejectReason};
+use super::request::Request;
+use super::respond::{self, Details, Head};
+use super::table::Holder;
+use super::{Server, lifetime_of};
+use crate::addr::{Family, RelayId, RelayedAddr};
+use crate::credentials::Caller;
+use crate::time::{Now, RELAY_PATIENCE, RESERVATION_LIFETIME};
+
+/// What an Allocate asks for, once it is known to make sense.
+struct Wish {
+    family: Family,
+    /// The family that was asked for besides and is not given: an allocation has one family.
+    refused: Option<Family>,
+    port: PortWish,
+    lifetime: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PortWish {
+    Any,
+    Even,
+    EvenPair,
+}
+
+impl<R: RngCore> Server<R> {
+    /// The steps are those of [RFC 8656 section 7.2](https://www.rfc-editor.org/rfc/rfc8656#section-7.2), of which
+    /// authentication is the first.
+    pub(super) fn allocate(
+        &mut self,
+        request: &Request<'_>,
+        caller: &Caller<'_>,
+        policy: &impl Policy,
+    ) -> Result<Verdict<'static>, Reject> {
+        // 2. The 5-tuple is in use: 437, unless this is the request that took it.
+        if let Some((id, allocation)) = self.table.allocation_of(&request.client) {
+            if allocation.birth.transaction != request.message.transaction_id() {
+                return Err(RejectReason::AllocationExists.into());
+            }
+            if allocation.live().is_none() {
+                return Ok(self.drop(DropReason::AllocatePending));
+            }
+            self.answer_allocate(id, &caller.key);
+            return Ok(Verdict::Control);
+        }
+
+        // 3. REQUESTED-TRANSPORT is missing or broken: 400; is not UDP: 442.
+        if request.required::<RequestedTransport>()? != RequestedTransport::UDP {
+            return Err(RejectReason::UnsupportedTransport.into());
+        }
+
+        // 4. DONT-FRAGMENT is supported, so there is nothing to refuse.
+
+        // 5. RESERVATION-TOKEN excludes what was settled when the token was made: 400. An unknown token: 508.
+        if let Some(token) = request.optional::<ReservationToken>()? {
+            return self.claim(request, caller, token);
+        }
+
+        let wish = Wish::read(request)?;
+        let Some(ip) = request.listener.relay_address(wish.family) else {
+            return Err(RejectReason::UnsupportedFamily.into());
+        };
+
+        // 10. The user, or the process, has as many as it may have: 486, 508. Both ports of a pair count.
+        let asking = AllocationRequest { client: request.client, user: caller.user };
+        let unit = policy.allocation(asking).map_err(refusal)?;
+        let pair = match wish.port {
+            PortWish::EvenPair => {
+                Some(self.reserve(request, caller, wish.family, policy.allocation(asking))?)
+            }
+            PortWish::Any | PortWish::Even => None,
+        };
+        let relay = self.table.open(Allocation {
+            client: request.client,
+            user: caller.user.into(),
+            family: wish.family,
+            birth: Birth {
+                transaction: request.message.transaction_id(),
+                lifetime: wish.lifetime,
+                token: pair.map(|(_, token)| token),
+                refused: wish.refused,
+            },
+            stage: Stage::Opening(Box::new(Opening {
+                key: caller.key.clone(),
+                ip,
+                pair: pair.map(|(id, _)| id),
+                patience: request.now.mono + RELAY_PATIENCE,
+            })),
+            permissions: SmallVec::new(),
+            channels: SmallVec::new(),
+            _unit: unit,
+        });
+        self.outputs.push_back(Output::OpenRelay {
+            relay,
+            listener: request.client.listener(),
+            family: wish.family,
+            port: match (wish.port, pair) {
+                (_, Some((next, _))) => RelayPort::EvenPair { next },
+                (PortWish::Any, None) => RelayPort::Any,
+                (PortWish::Even | PortWish::EvenPair, None) => RelayPort::Even,
+            },
+        });
+        Ok(Verdict::Control)
+    }
+
+    /// Enters the reservation of the upper port of a pair that is about to be opened.
+    fn reserve(
+        &mut self,
+        request: &Request<'_>,
+        caller: &Caller<'_>,
+        family: Family,
+        unit: Result<QuotaUnit, Denial>,
+    ) -> Result<(RelayId, ReservationToken), Reject> {
+        let unit = unit.map_err(refusal)?;
+        let mut token = ReservationToken([0; 8]);
+        loop {
+            self.rng.fill_bytes(&mut token.0);
+            if self.table.reservation(token).is_none() {
+                break;
+            }
+        }
+        let id = self.table.reserve(Reservation {
+            listener: request.client.listener(),
+            user: caller.user.into(),
+            family,
+            token,
+            live: None,
+            unit,
+        });
+        Ok((id, token))
+    }
+
+    /// Gives a port in reserve to whoever brings its token: the same user, at the same listener.
+    fn claim(
+        &mut self,
+        request: &Request<'_>,
+        caller: &Caller<'_>,
+        token: ReservationToken,
+    ) -> Result<Verdict<'static>, Reject> {
+        let is_settled_twice = request.message.has(types::EVEN_PORT)
+            || request.message.has(types::REQUESTED_ADDRESS_FAMILY)
+            || request.message.has(types::ADDITIONAL_ADDRESS_FAMILY);
+        if is_settled_twice {
+            return Err(RejectReason::ConflictingAttributes.into());
+        }
+        let lifetime = lifetime_of(request.optional::<Lifetime>()?);
+        let now = request.now.mono;
+        let found = self.table.reservation(token).filter(|(_, reservation)| {
+            let is_theirs =
+                reservation.listener == request.client.listener() && *reservation.user == *caller.user;
+            is_theirs && reservation.live.is_some_and(|live| now < live.expires)
+        });
+        let Some((id, _)) = found else { return Err(RejectReason::UnknownReservation.into()) };
+        let seconds = lifetime.as_secs() as u32;
+        self.table.claim(id, |reservation, live| Allocation {
+            client: request.client,
+            user: reservation.user,
+            family: reservation.family,
+            birth: Birth {
+                transaction: request.message.transaction_id(),
+                lifetime: seconds,
+                token: None,
+                refused: None,
+            },
+            stage: Stage::Live(Live { relayed: live.relayed, expires: now + lifetime }),
+            permissions: SmallVec::new(),
+            channels: SmallVec::new(),
+            _unit: reservation.unit,
+        });
+        self.announce(id);
+        self.answer_allocate(id, &caller.key);
+        Ok(Verdict::Control)
+    }
+
+    /// The relay socket of a waiting allocation is there, or will never be.
+    pub(super) fn relay_opened(&mut self, id: RelayId, opened: Result<u16, RelayError>, now: Now) {
+        let Some(allocation) = self.table.allocation(id) else { return };
+        let Stage::Opening(opening) = &allocation.stage else { return };
+        let Ok(port) = opened else {
+            self.refuse_opening(id);
+            return;
+        };
+        let (key, ip, pair) = (opening.key.clone(), opening.ip, opening.pair);
+        let lifetime = Duration::from_secs(u64::from(allocation.birth.lifetime));
+        let relayed = |port| RelayedAddr::new(SocketAddr::new(ip, port));
+        self.table.opened(id, relayed(port), now.mono + lifetime);
+        if let Some(pair) = pair {
+            self.table.opened(pair, relayed(port.wrapping_add(1)), now.mono + RESERVATION_LIFETIME);
+        }
+        self.announce(id);
+        self.answer_allocate(id, &key);
+    }
+
+    /// Ends the wait for a relay socket that may still come.
+    pub(super) fn give_up(&mut self, relay: RelayId) {
+        let Some(allocation) = self.table.allocation(relay) else { return };
+        let Stage::Opening(opening) = &allocation.stage else { return };
+        let pair = opening.pair;
+        self.refuse_opening(relay);
+        self.outputs.push_back(Output::CloseRelay { relay });
+        self.outputs.extend(pair.map(|relay| Output::CloseRelay { relay }));
+    }
+
+    /// Tells a waiting client that there is no relay socket for it.
+    fn refuse_opening(&mut self, id: RelayId) {
+        let Some(Holder::Allocation(allocation)) = self.table.remove(id) else { return };
+        let Stage::Opening(opening) = allocation.stage else { return };
+        if let Some(pair) = opening.pair {
+            self.table.remove(pair);
+        }
+        let head = Head {
+            client: allocation.client,
+            class: Class::Error,
+            method: Method::Allocate,
+            transaction: allocation.birth.transaction,
+        };
+        self.counters.count_reject(RejectReason::NoRelay);
+        self.log_refusal(allocation.client, Method::Allocate, RejectReason::NoRelay.into());
+        let details = Details { key: Some(&opening.key), ..Details::default() };
+        respond::error(&mut self.outputs, head, RejectReason::NoRelay, details);
+    }
+
+    fn announce(&mut self, relay: RelayId) {
+        let Some(allocation) = self.table.allocation(relay) else { return };
+        let Some(Live { relayed, .. }) = allocation.live() else { return };
+        let client = allocation.client;
+        self.outputs.push_back(Output::AllocationCreated { client, relay, relayed });
+    }
+
+    /// Answers the Allocate that made an allocation, the first time and every other time it is asked.
+    fn answer_allocate(&mut self, id: RelayId, key: &Key) {
+        let Some(allocation) = self.table.allocation(id) else { return };
+        let Some(Live { relayed, .. }) = allocation.live() else { return };
+        let Birth { transaction, lifetime, token, refused } = allocation.birth;
+        let client = allocation.client;
+        let head = Head { client, class: Class::Success, method: Method::Allocate, transaction };
+        let tail = Tail { sha1: Some(key), ..Tail::default() };
+        respond::send(&mut self.outputs, head, tail, |writer| {
+            writer.put(&XorRelayedAddress(relayed.get()))?;
+            writer.put(&Lifetime(lifetime))?;
+            writer.put(&XorMappedAddress(client.remote()))?;
+            if let Some(token) = token {
+                writer.put(&token)?;
+            }
+            if let Some(family) = refused {
+                let error = ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED.without_reason();
+                writer.put(&AddressErrorCode { family, error })?;
+            }
+            Ok(())
+        });
+    }
+}
+
+impl Wish {
+    fn read(request: &Request<'_>) -> Result<Self, Reject> {
+        // A family with a number nobody knows is one that is not served.
+        let requested = match request.message.get::<RequestedAddressFamily>() {
+            Ok(requested) => requested.map(|RequestedAddressFamily(family)| family),
+            Err(AttributeError::Family(_)) => return Err(RejectReason::UnsupportedFamily.into()),
+            Err(_) => return Err(RejectReason::MalformedAttribute.into()),
+        };
+        let additional = request.optional::<AdditionalAddressFamily>()?;
+        let even = request.optional::<EvenPort>()?;
+
+        // 6. Both families in two ways: 400.
+        if requested.is_some() && additional.is_some() {
+            return Err(RejectReason::ConflictingAttributes.into());
+        }
+
+        // 7. A family that is not served: 440. Without a request for one it is IPv4, or else the one there is: an
+        // IPv6-only listener would otherwise be of no use to browsers, which request none.
+        let default = if request.listener.relay_v4.is_some() { Family::V4 } else { Family::V6 };
+        let family = requested.unwrap_or(default);
+
+        // 8. EVEN-PORT with a reservation, for two families at once: 400.
+        let port = match even {
+            None => PortWish::Any,
+            Some(EvenPort { reserve: false }) => PortWish::Even,
+            Some(EvenPort { reserve: true }) if additional.is_some() => {
+                return Err(RejectReason::ConflictingAttributes.into());
+            }
+            Some(EvenPort { reserve: true }) => PortWish::EvenPair,
+        };
+
+        // 9. IPv4 as the additional family: 400.
+        if additional == Some(AdditionalAddressFamily(Family::V4)) {
+            return Err(RejectReason::MalformedAttribute.into());
+        }
+        let refused = additional.map(|_| match family {
+            Family::V4 => Family::V6,
+            Family::V6 => Family::V4,
+        });
+
+        let lifetime = lifetime_of(request.optional::<Lifetime>()?).as_secs() as u32;
+        Ok(Self { family, refused, port, lifetime })
+    }
+}
+
+impl From<Denial> for RejectReason {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Quota => Self::QuotaReached,
+            Denial::Draining => Self::Draining,
+            Denial::Capacity => Self::Capacity,
+        }
+    }
+}
+
+fn refusal(denial: Denial) -> Reject {
+    RejectReason::from(denial).into()
+}
+
+/// The way every allocation and reservation ends.
+impl<R: RngCore> Server<R> {
+    /// Ends whatever holds a relay, and gives the socket back.
+    pub(super) fn end(&mut self, relay: RelayId, reason: EndReason) {
+        match self.table.remove(relay) {
+            None => {}
+            Some(Holder::Reservation(_)) => self.outputs.push_back(Output::CloseRelay { relay }),
+            Some(Holder::Allocation(allocation)) => {
+                if let Stage::Opening(opening) = allocation.stage {
+                    self.outputs.push_back(Output::CloseRelay { relay });
+                    if let Some(pair) = opening.pair {
+                        self.end(pair, reason);
+                    }
+                } else {
+                    let client = allocation.client;
+                    self.outputs.push_back(Output::AllocationEnded { client, relay, reason });
+                    self.outputs.push_back(Output::CloseRelay { relay });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! One allocation, and one port kept in reserve; both ignorant of all others.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+use stun::attribute::ReservationToken;
+use stun::{Key, TransactionId};
+
+use super::admission::QuotaUnit;
+use super::forwarding::{ChannelKey, PermissionKey};
+use crate::addr::{Client, Family, ListenerId, RelayId, RelayedAddr};
+
+/// A client's allocation, from the moment it is asked for.
+pub(super) struct Allocation {
+    pub(super) client: Client,
+    /// Who may ask anything of it.
+    pub(super) user: Box<str>,
+    pub(super) family: Family,
+    pub(super) birth: Birth,
+    pub(super) stage: Stage,
+    pub(super) permissions: SmallVec<[PermissionKey; 2]>,
+    pub(super) channels: SmallVec<[Bound; 1]>,
+    /// Held only to be dropped.
+    pub(super) _unit: QuotaUnit,
+}
+
+/// What the answer to its Allocate said, so that a repeated request gets the same answer.
+#[derive(Clone, Copy)]
+pub(super) struct Birth {
+    pub(super) transaction: TransactionId,
+    /// In seconds.
+    pub(super) lifetime: u32,
+    /// The token of the next higher port, if that was asked for.
+    pub(super) token: Option<ReservationToken>,
+    /// The second family that was asked for and not given.
+    pub(super) refused: Option<Family>,
+}
+
+/// Whether the relay socket is there yet.
+pub(super) enum Stage {
+    Opening(Box<Opening>),
+    Live(Live),
+}
+
+/// An allocation that waits for its socket.
+pub(super) struct Opening {
+    /// Signs the answer.
+    pub(super) key: Key,
+    /// The address to advertise, once there is a port to go with it.
+    pub(super) ip: IpAddr,
+    /// The reservation that is opened along with it.
+    pub(super) pair: Option<RelayId>,
+    /// When the client is told that there is no socket.
+    pub(super) patience: Instant,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Live {
+    pub(super) relayed: RelayedAddr,
+    pub(super) expires: Instant,
+}
+
+/// A channel of an allocation.
+#[derive(Clone, Copy)]
+pub(super) struct Bound {
+    pub(super) key: ChannelKey,
+    /// The end of the binding; its forwarding entry may hold for a shorter time.
+    pub(super) expires: Instant,
+}
+
+impl Allocation {
+    pub(super) fn live(&self) -> Option<Live> {
+        match &self.stage {
+            Stage::Opening(_) => None,
+            Stage::Live(live) => Some(*live),
+        }
+    }
+}
+
+/// The upper port of a pair, waiting for whoever brings its token.
+pub(super) struct Reservation {
+    pub(super) listener: ListenerId,
+    /// Who may bring it.
+    pub(super) user: Box<str>,
+    pub(super) family: Family,
+    pub(super) token: ReservationToken,
+    /// Absent until the pair is open.
+    pub(super) live: Option<Live>,
+    /// A reserved port is a resource like any other. Goes over to the allocation that claims it.
+    pub(super) unit: QuotaUnit,
+}

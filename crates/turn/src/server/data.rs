@@ -1,0 +1,89 @@
+//! The packet lane: ChannelData and Send indications from clients, datagrams from peers. Nothing here writes to the
+//! table, allocates, or looks at anything but the packet, the table and the time.
+
+use std::net::SocketAddr;
+
+use rand_core::RngCore;
+use stun::attribute::{Data, XorPeerAddress, types};
+use stun::{ChannelData, Message, TransactionId};
+
+use super::Server;
+use super::counters::DropReason;
+use super::forwarding::{ToClient, ToPeer};
+use super::output::{Verdict, Via};
+use super::request::is_known;
+use crate::addr::{Client, PeerAddr, RelayId};
+use crate::time::Now;
+
+impl<R: RngCore> Server<R> {
+    /// ChannelData from a client,
+    /// [RFC 8656 section 12.6](https://www.rfc-editor.org/rfc/rfc8656#section-12.6).
+    pub(super) fn channel_data<'p>(&mut self, client: &Client, packet: &'p [u8], now: Now) -> Verdict<'p> {
+        let Ok(ChannelData { channel, data }) = ChannelData::parse(packet) else {
+            return self.drop(DropReason::Malformed);
+        };
+        match self.table.forwarding().by_channel(client, channel, now.mono) {
+            Ok(ToPeer { relay, peer, cluster }) => {
+                Verdict::ToPeer { relay, peer, payload: data, cluster, dont_fragment: false }
+            }
+            Err(reason) => self.drop(reason),
+        }
+    }
+
+    /// A Send indication, [RFC 8656 section 11.2](https://www.rfc-editor.org/rfc/rfc8656#section-11.2).
+    pub(super) fn send_indication<'p>(
+        &mut self,
+        client: &Client,
+        message: &Message<'p>,
+        now: Now,
+    ) -> Verdict<'p> {
+        match self.sent(client, message, now) {
+            Ok(verdict) => verdict,
+            Err(reason) => self.drop(reason),
+        }
+    }
+
+    fn sent<'p>(&self, client: &Client, message: &Message<'p>, now: Now) -> Result<Verdict<'p>, DropReason> {
+        if message.unknown_required(is_known).next().is_some() {
+            return Err(DropReason::UnknownAttribute);
+        }
+        let peer = message.get::<XorPeerAddress>().map_err(|_| DropReason::Malformed)?;
+        let XorPeerAddress(peer) = peer.ok_or(DropReason::MissingAttribute)?;
+        let Data(payload) = message
+            .get::<Data<'p>>()
+            .map_err(|_| DropReason::Malformed)?
+            .ok_or(DropReason::MissingAttribute)?;
+        if peer.port() == 0 {
+            return Err(DropReason::PeerForbidden);
+        }
+        let peer = PeerAddr::new(peer).map_err(|_| DropReason::PeerForbidden)?;
+        let ToPeer { relay, peer, cluster } = self.table.forwarding().by_address(client, peer, now.mono)?;
+        let dont_fragment = message.has(types::DONT_FRAGMENT);
+        Ok(Verdict::ToPeer { relay, peer, payload, cluster, dont_fragment })
+    }
+
+    /// A datagram from a peer, [RFC 8656 section 11.3](https://www.rfc-editor.org/rfc/rfc8656#section-11.3) and
+    /// [section 12.7](https://www.rfc-editor.org/rfc/rfc8656#section-12.7).
+    pub(super) fn peer_data<'p>(
+        &mut self,
+        relay: RelayId,
+        peer: SocketAddr,
+        payload: &'p [u8],
+        now: Now,
+    ) -> Verdict<'p> {
+        let Ok(peer) = PeerAddr::new(peer) else { return self.drop(DropReason::PeerForbidden) };
+        match self.table.forwarding().by_peer(relay, peer, now.mono) {
+            Ok(ToClient { client, channel, cluster }) => {
+                let via = channel.map_or_else(|| Via::DataIndication(self.transaction()), Via::Channel);
+                Verdict::ToClient { client, via, peer, payload, cluster }
+            }
+            Err(reason) => self.drop(reason),
+        }
+    }
+
+    fn transaction(&mut self) -> TransactionId {
+        let mut id = [0; 12];
+        self.rng.fill_bytes(&mut id);
+        TransactionId::new(id)
+    }
+}

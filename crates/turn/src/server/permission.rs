@@ -1,0 +1,78 @@
+//! CreatePermission, [RFC 8656 section 10](https://www.rfc-editor.org/rfc/rfc8656#section-10), and the one gate every
+//! peer goes through before anything may be relayed to or from it.
+
+use std::net::IpAddr;
+
+use rand_core::RngCore;
+use smallvec::SmallVec;
+use stun::Tail;
+use stun::attribute::XorPeerAddress;
+
+use super::admission::{Grant, Policy};
+use super::output::Verdict;
+use super::reject::{Reject, RejectReason};
+use super::request::Request;
+use super::{Server, respond};
+use crate::addr::{Family, PeerAddr};
+use crate::credentials::Caller;
+use crate::time::PERMISSION_LIFETIME;
+
+impl<R: RngCore> Server<R> {
+    /// All peers of the request get their permission, or none does and the first to be refused is named in the log.
+    pub(super) fn create_permission(
+        &mut self,
+        request: &Request<'_>,
+        caller: &Caller<'_>,
+        policy: &impl Policy,
+    ) -> Result<Verdict<'static>, Reject> {
+        let (id, allocation) = self.own(request, caller)?;
+        let (family, held) = (allocation.family, allocation.permissions.len());
+
+        // 1. At least one XOR-PEER-ADDRESS, and none that is broken: 400.
+        // 2. Every address is of the allocation's family: 443.
+        // 3. Every address may be reached: 403.
+        let mut admitted = SmallVec::<[(IpAddr, Grant); 4]>::new();
+        for peer in request.message.all::<XorPeerAddress>() {
+            let XorPeerAddress(peer) = peer.map_err(|_| RejectReason::MalformedAttribute)?;
+            let (peer, grant) = admit(request, family, XorPeerAddress(peer), policy)?;
+            if !admitted.iter().any(|(ip, _)| *ip == peer.ip()) {
+                admitted.push((peer.ip(), grant));
+            }
+        }
+        if admitted.is_empty() {
+            return Err(RejectReason::MissingAttribute.into());
+        }
+
+        // 4. There is room for all of them: 508.
+        let new = admitted.iter().filter(|(ip, _)| !self.table.permits(id, *ip)).count();
+        if held + new > usize::from(self.limits.max_permissions) {
+            return Err(RejectReason::TooManyPermissions.into());
+        }
+
+        let until = request.now.mono + PERMISSION_LIFETIME;
+        for (ip, grant) in admitted {
+            self.table.permit(id, ip, grant, until);
+        }
+        let tail = Tail { sha1: Some(&caller.key), ..Tail::default() };
+        respond::success(&mut self.outputs, request, tail, |_| Ok(()));
+        Ok(Verdict::Control)
+    }
+}
+
+/// The gate: canonical spelling, family, routes.
+pub(super) fn admit(
+    request: &Request<'_>,
+    family: Family,
+    XorPeerAddress(spelled): XorPeerAddress,
+    policy: &impl Policy,
+) -> Result<(PeerAddr, Grant), Reject> {
+    let peer = PeerAddr::new(spelled).map_err(|_| RejectReason::PeerForbidden.about(spelled))?;
+    if peer.family() != family {
+        return Err(RejectReason::FamilyMismatch.about(spelled));
+    }
+    let grant = policy.peer(request.client.listener(), peer.ip());
+    if grant.is_refused() {
+        return Err(RejectReason::PeerRefused.about(spelled));
+    }
+    Ok((peer, grant))
+}

@@ -1,0 +1,53 @@
+//! Refresh, [RFC 8656 section 8](https://www.rfc-editor.org/rfc/rfc8656#section-8).
+
+use rand_core::RngCore;
+use stun::attribute::{Lifetime, RequestedAddressFamily};
+use stun::{AttributeError, Tail};
+
+use super::output::{EndReason, Verdict};
+use super::reject::{Reject, RejectReason};
+use super::request::Request;
+use super::{Server, lifetime_of, respond};
+use crate::credentials::Caller;
+
+impl<R: RngCore> Server<R> {
+    /// A repeated Refresh is served again, which does no harm. A repeated deletion finds nothing to delete: 437, which
+    /// a client that wanted to delete takes for success
+    /// ([section 8.3](https://www.rfc-editor.org/rfc/rfc8656#section-8.3)).
+    pub(super) fn refresh(
+        &mut self,
+        request: &Request<'_>,
+        caller: &Caller<'_>,
+    ) -> Result<Verdict<'static>, Reject> {
+        let (id, allocation) = self.own(request, caller)?;
+
+        // 1. The family is another than the allocation's: 443.
+        let is_mismatch = match request.message.get::<RequestedAddressFamily>() {
+            Ok(requested) => requested.is_some_and(|requested| requested.0 != allocation.family),
+            Err(AttributeError::Family(_)) => true,
+            Err(_) => return Err(RejectReason::MalformedAttribute.into()),
+        };
+        if is_mismatch {
+            return Err(RejectReason::FamilyMismatch.into());
+        }
+
+        // 2. Lifetime zero deletes; any other is bounded like an Allocate's.
+        let granted = match request.optional::<Lifetime>()? {
+            Some(Lifetime(0)) => {
+                self.end(id, EndReason::Deleted);
+                0
+            }
+            requested => {
+                let lifetime = lifetime_of(requested);
+                self.table.prolong(id, request.now.mono + lifetime);
+                lifetime.as_secs() as u32
+            }
+        };
+        let tail = Tail { sha1: Some(&caller.key), ..Tail::default() };
+        respond::success(&mut self.outputs, request, tail, |writer| {
+            writer.put(&Lifetime(granted))?;
+            Ok(())
+        });
+        Ok(Verdict::Control)
+    }
+}

@@ -1,0 +1,101 @@
+//! A request as the handlers see it: typed attributes, known attributes, proven callers.
+
+use smallvec::SmallVec;
+use stun::attribute::{Attribute, Username, types};
+use stun::{Message, Method};
+
+use super::admission::ListenerPolicy;
+use super::reject::{Reject, RejectReason};
+use crate::addr::Client;
+use crate::credentials::Caller;
+use crate::nonce::Nonces;
+use crate::time::Now;
+
+/// What a handler is given.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) client: Client,
+    pub(super) message: Message<'a>,
+    pub(super) listener: &'a ListenerPolicy,
+    pub(super) now: Now,
+}
+
+/// The most unknown attributes a 420 lists. A client learns from the first one what to leave out.
+const MAX_LISTED: usize = 16;
+
+impl<'a> Request<'a> {
+    pub(super) fn method(&self) -> Method {
+        self.message.method()
+    }
+
+    /// An attribute the request may have.
+    pub(super) fn optional<A: Attribute<'a>>(&self) -> Result<Option<A>, Reject> {
+        self.message.get().map_err(|_| RejectReason::MalformedAttribute.into())
+    }
+
+    /// An attribute the request must have.
+    pub(super) fn required<A: Attribute<'a>>(&self) -> Result<A, Reject> {
+        self.optional()?.ok_or_else(|| RejectReason::MissingAttribute.into())
+    }
+
+    /// Types of the attributes that would have to be understood and are not.
+    pub(super) fn unknown_attributes(&self) -> SmallVec<[u16; MAX_LISTED]> {
+        self.message.unknown_required(is_known).take(MAX_LISTED).collect()
+    }
+
+    /// Finds out who is asking, [RFC 8489 section 9.2.4](https://www.rfc-editor.org/rfc/rfc8489#section-9.2.4).
+    pub(super) fn authenticate(&self, nonces: &mut Nonces) -> Result<Caller<'a>, Reject> {
+        // 1. No MESSAGE-INTEGRITY: 401, with what is needed to come again.
+        if !self.message.has_integrity() {
+            return Err(RejectReason::Unauthenticated.into());
+        }
+
+        // 2. USERNAME, REALM or NONCE missing: 400.
+        let username = self.message.get::<Username<'a>>();
+        let (Ok(Some(username)), Some(nonce)) = (username, self.message.raw(types::NONCE)) else {
+            return Err(RejectReason::MissingCredentials.into());
+        };
+        if !self.message.has(types::REALM) {
+            return Err(RejectReason::MissingCredentials.into());
+        }
+
+        // 3. The nonce is not valid (any more): 438, with a valid one.
+        if !nonces.verify(nonce, &self.client, self.now.unix) {
+            return Err(RejectReason::StaleNonce.into());
+        }
+
+        // 4. and 5. The name is unknown or the password wrong: 401, the same in either case. The realm that counts is
+        // the listener's, so another one in the request makes the password a wrong one.
+        let authority = &self.listener.authority;
+        authority
+            .authenticate(username.as_str(), &self.message, self.now.unix)
+            .ok_or_else(|| RejectReason::WrongCredentials.into())
+    }
+}
+
+/// The comprehension-required attributes the server understands, or has no reason to refuse a message for.
+pub(super) const fn is_known(kind: u16) -> bool {
+    matches!(
+        kind,
+        types::MAPPED_ADDRESS
+            | types::USERNAME
+            | types::MESSAGE_INTEGRITY
+            | types::ERROR_CODE
+            | types::UNKNOWN_ATTRIBUTES
+            | types::CHANNEL_NUMBER
+            | types::LIFETIME
+            | types::XOR_PEER_ADDRESS
+            | types::DATA
+            | types::REALM
+            | types::NONCE
+            | types::XOR_RELAYED_ADDRESS
+            | types::REQUESTED_ADDRESS_FAMILY
+            | types::EVEN_PORT
+            | types::REQUESTED_TRANSPORT
+            | types::DONT_FRAGMENT
+            | types::MESSAGE_INTEGRITY_SHA256
+            | types::XOR_MAPPED_ADDRESS
+            | types::RESERVATION_TOKEN
+            | types::CONNECTION_ID
+    )
+}

@@ -1,0 +1,364 @@
+//! Every index there is, and the only place that changes them: what holds which relay slot, whose client it is,
+//! what it forwards, when it ends.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use hashbrown::HashMap;
+use stun::ChannelNumber;
+use stun::attribute::ReservationToken;
+
+use super::admission::{Grant, PeerProtocol};
+use super::allocation::{Allocation, Bound, Live, Reservation, Stage};
+use super::deadlines::Deadlines;
+use super::forwarding::{ChannelKey, Forwarding, PermissionKey};
+use super::output::{Deadline, DeadlineReason};
+use crate::addr::{Client, PeerAddr, RelayId, RelayedAddr};
+
+pub(super) struct Table {
+    slots: Vec<Slot>,
+    /// Slots without a holder, the one freed last at the end.
+    free: Vec<u32>,
+    tokens: HashMap<[u8; 8], RelayId, foldhash::fast::RandomState>,
+    forwarding: Forwarding,
+    deadlines: Deadlines,
+    live: usize,
+}
+
+struct Slot {
+    generation: u32,
+    holder: Option<Holder>,
+}
+
+/// What a relay slot is used for.
+pub(super) enum Holder {
+    Allocation(Allocation),
+    Reservation(Reservation),
+}
+
+/// What [`Table::sweep`] found out about a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Swept {
+    /// Its holder lives on, or there is none.
+    Alive,
+    /// Its allocation or reservation has expired, and is still in the table.
+    Expired,
+    /// Its allocation has waited too long for its socket, and is still in the table.
+    GaveUp,
+}
+
+impl Table {
+    pub(super) fn new(start: Instant, seed: u64) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            tokens: HashMap::default(),
+            forwarding: Forwarding::new(seed),
+            deadlines: Deadlines::new(start),
+            live: 0,
+        }
+    }
+
+    pub(super) const fn forwarding(&self) -> &Forwarding {
+        &self.forwarding
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Deadline> {
+        self.deadlines.next()
+    }
+
+    /// The number of allocations with a socket.
+    pub(super) const fn live(&self) -> usize {
+        self.live
+    }
+
+    /// All relays there are, in the order of their slots.
+    pub(super) fn relays(&self) -> Vec<RelayId> {
+        let held = self.slots.iter().enumerate().filter(|(_, slot)| slot.holder.is_some());
+        held.map(|(at, slot)| RelayId::new(at as u32, slot.generation)).collect()
+    }
+
+    pub(super) fn holder(&self, id: RelayId) -> Option<&Holder> {
+        self.slots.get(id.slot()).filter(|slot| slot.generation == id.generation())?.holder.as_ref()
+    }
+
+    pub(super) fn allocation(&self, id: RelayId) -> Option<&Allocation> {
+        match self.holder(id)? {
+            Holder::Allocation(allocation) => Some(allocation),
+            Holder::Reservation(_) => None,
+        }
+    }
+
+    /// The allocation on a 5-tuple, with or without its socket.
+    pub(super) fn allocation_of(&self, client: &Client) -> Option<(RelayId, &Allocation)> {
+        let id = self.forwarding.relay_of(client)?;
+        Some((id, self.allocation(id)?))
+    }
+
+    /// The reservation a token stands for.
+    pub(super) fn reservation(&self, token: ReservationToken) -> Option<(RelayId, &Reservation)> {
+        let id = *self.tokens.get(&token.0)?;
+        match self.holder(id)? {
+            Holder::Reservation(reservation) => Some((id, reservation)),
+            Holder::Allocation(_) => None,
+        }
+    }
+
+    /// Enters an allocation on a 5-tuple that has none.
+    pub(super) fn open(&mut self, allocation: Allocation) -> RelayId {
+        let client = allocation.client;
+        let id = self.occupy(Holder::Allocation(allocation));
+        self.forwarding.attach(id, client);
+        self.rearm(id);
+        id
+    }
+
+    /// Enters a reservation.
+    pub(super) fn reserve(&mut self, reservation: Reservation) -> RelayId {
+        let token = reservation.token;
+        let id = self.occupy(Holder::Reservation(reservation));
+        self.tokens.insert(token.0, id);
+        self.rearm(id);
+        id
+    }
+
+    /// Makes an allocation of a reservation, which brings the socket with it. The 5-tuple must have none.
+    pub(super) fn claim(&mut self, id: RelayId, make: impl FnOnce(Reservation, Live) -> Allocation) {
+        let Some(slot) = self.slots.get_mut(id.slot()) else { return };
+        let Some(Holder::Reservation(reservation)) = slot.holder.take() else { return };
+        let Some(live) = reservation.live else { return };
+        self.tokens.remove(&reservation.token.0);
+        let allocation = make(reservation, live);
+        self.forwarding.attach(id, allocation.client);
+        self.forwarding.publish(id, live.relayed);
+        slot.holder = Some(Holder::Allocation(allocation));
+        self.live += 1;
+        self.rearm(id);
+    }
+
+    /// Notes that the socket of an allocation or reservation is there.
+    pub(super) fn opened(&mut self, id: RelayId, relayed: RelayedAddr, expires: Instant) {
+        let live = Live { relayed, expires };
+        match self.slots[id.slot()].holder.as_mut() {
+            Some(Holder::Allocation(allocation)) => {
+                allocation.stage = Stage::Live(live);
+                self.forwarding.publish(id, relayed);
+                self.live += 1;
+            }
+            Some(Holder::Reservation(reservation)) => reservation.live = Some(live),
+            None => {}
+        }
+        self.rearm(id);
+    }
+
+    /// Gives an allocation that has its socket a new end.
+    pub(super) fn prolong(&mut self, id: RelayId, until: Instant) {
+        if let Some(Holder::Allocation(allocation)) = self.slots[id.slot()].holder.as_mut()
+            && let Stage::Live(live) = &mut allocation.stage
+        {
+            live.expires = until;
+        }
+        self.rearm(id);
+    }
+
+    /// Takes out whatever holds a slot, with all its entries everywhere, and frees the slot.
+    pub(super) fn remove(&mut self, id: RelayId) -> Option<Holder> {
+        let slot = self.slots.get_mut(id.slot()).filter(|slot| slot.generation == id.generation())?;
+        let holder = slot.holder.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id.slot() as u32);
+        self.deadlines.clear(id.slot() as u32);
+        match &holder {
+            Holder::Allocation(allocation) => {
+                for bound in &allocation.channels {
+                    self.forwarding.remove_channel(bound.key);
+                }
+                for key in &allocation.permissions {
+                    self.forwarding.remove_permission(*key);
+                }
+                self.forwarding.detach(id);
+                self.live -= usize::from(allocation.live().is_some());
+            }
+            Holder::Reservation(reservation) => {
+                self.tokens.remove(&reservation.token.0);
+            }
+        }
+        Some(holder)
+    }
+
+    /// Adds a permission to an allocation, or refreshes it.
+    pub(super) fn permit(&mut self, id: RelayId, ip: IpAddr, grant: Grant, until: Instant) {
+        let Some(Holder::Allocation(allocation)) = self.slots[id.slot()].holder.as_mut() else { return };
+        let key = match self.forwarding.permission_key(id.slot() as u32, ip) {
+            Some(key) => {
+                let permission = self.forwarding.permission_mut(key);
+                permission.grant = grant;
+                permission.until = until;
+                key
+            }
+            None => {
+                let key = self.forwarding.insert_permission(id, ip, grant, until);
+                allocation.permissions.push(key);
+                key
+            }
+        };
+        follow_permission(allocation, &mut self.forwarding, key);
+        self.rearm(id);
+    }
+
+    /// Binds a channel of an allocation that has a permission for the peer, or refreshes it. The caller has made sure
+    /// that neither the number nor the peer is bound otherwise.
+    pub(super) fn bind(&mut self, id: RelayId, number: ChannelNumber, peer: PeerAddr, expires: Instant) {
+        let Some(Holder::Allocation(allocation)) = self.slots[id.slot()].holder.as_mut() else { return };
+        let Some(permission) = self.forwarding.permission_key(id.slot() as u32, peer.ip()) else { return };
+        match self.forwarding.channel_key(id.slot() as u32, number) {
+            Some(key) => {
+                for bound in allocation.channels.iter_mut().filter(|bound| bound.key == key) {
+                    bound.expires = expires;
+                }
+            }
+            None => {
+                let key = self.forwarding.insert_channel(id, number, peer, None, expires);
+                allocation.channels.push(Bound { key, expires });
+            }
+        }
+        follow_permission(allocation, &mut self.forwarding, permission);
+        self.rearm(id);
+    }
+
+    /// Judges every permission of an allocation anew.
+    pub(super) fn regrant(&mut self, id: RelayId, judge: impl Fn(IpAddr) -> Grant) {
+        let Some(Holder::Allocation(allocation)) = self.slots[id.slot()].holder.as_mut() else { return };
+        for key in &allocation.permissions {
+            let permission = self.forwarding.permission_mut(*key);
+            permission.grant = judge(permission.ip());
+            follow_permission(allocation, &mut self.forwarding, *key);
+        }
+    }
+
+    /// Clears away what has expired of an allocation, and says whether it has come to its end itself.
+    pub(super) fn sweep(&mut self, id: RelayId, now: Instant) -> Swept {
+        let slot = self.slots.get_mut(id.slot()).filter(|slot| slot.generation == id.generation());
+        let Some(holder) = slot.and_then(|slot| slot.holder.as_mut()) else { return Swept::Alive };
+        match holder {
+            Holder::Reservation(Reservation { live, .. }) => {
+                if live.is_some_and(|live| now >= live.expires) {
+                    return Swept::Expired;
+                }
+            }
+            Holder::Allocation(Allocation { stage: Stage::Opening(opening), .. }) => {
+                if now >= opening.patience {
+                    return Swept::GaveUp;
+                }
+            }
+            Holder::Allocation(Allocation { stage: Stage::Live(live), .. }) if now >= live.expires => {
+                return Swept::Expired;
+            }
+            Holder::Allocation(allocation) => clear_away(allocation, &mut self.forwarding, now),
+        }
+        self.rearm(id);
+        Swept::Alive
+    }
+
+    /// Takes a relay that [`Table::sweep`] has something to do for.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<RelayId> {
+        let slot = self.deadlines.take_due(now)?;
+        Some(RelayId::new(slot, self.slots[slot as usize].generation))
+    }
+
+    fn occupy(&mut self, holder: Holder) -> RelayId {
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, holder: None });
+            self.slots.len() as u32 - 1
+        });
+        let slot = &mut self.slots[at as usize];
+        slot.holder = Some(holder);
+        RelayId::new(at, slot.generation)
+    }
+
+    /// Sets the slot's deadline to the first end of anything its holder has.
+    fn rearm(&mut self, id: RelayId) {
+        let slot = id.slot() as u32;
+        let first = match &self.slots[id.slot()].holder {
+            None => None,
+            Some(Holder::Reservation(reservation)) => {
+                reservation.live.map(|live| (live.expires, DeadlineReason::Reservation))
+            }
+            Some(Holder::Allocation(allocation)) => Some(first_end(allocation, &self.forwarding)),
+        };
+        match first {
+            Some((at, reason)) => self.deadlines.set(slot, at, reason),
+            None => self.deadlines.clear(slot),
+        }
+    }
+}
+
+/// The first end of anything an allocation has.
+fn first_end(allocation: &Allocation, forwarding: &Forwarding) -> (Instant, DeadlineReason) {
+    let own = match &allocation.stage {
+        Stage::Opening(opening) => (opening.patience, DeadlineReason::RelayOpening),
+        Stage::Live(live) => (live.expires, DeadlineReason::Allocation),
+    };
+    let permissions = allocation.permissions.iter().map(|key| forwarding.permission(*key).until);
+    let channels = allocation.channels.iter().map(|bound| bound.expires);
+    let ends = permissions
+        .map(|until| (until, DeadlineReason::Permission))
+        .chain(channels.map(|expires| (expires, DeadlineReason::Channel)));
+    ends.fold(own, |first, end| if end.0 < first.0 { end } else { first })
+}
+
+/// Brings the channels to a permission's address in line with the permission: they forward for as long as it lasts,
+/// and what it grants.
+fn follow_permission(allocation: &Allocation, forwarding: &mut Forwarding, key: PermissionKey) {
+    let permission = forwarding.permission(key);
+    let (ip, until) = (permission.ip(), permission.until);
+    for bound in &allocation.channels {
+        let peer = forwarding.channel(bound.key).peer();
+        if peer.ip() == ip {
+            let cluster = forwarding.permission(key).grant.cluster(PeerProtocol::Udp, peer.port());
+            let channel = forwarding.channel_mut(bound.key);
+            channel.cluster = cluster;
+            channel.until = until.min(bound.expires);
+        }
+    }
+}
+
+fn clear_away(allocation: &mut Allocation, forwarding: &mut Forwarding, now: Instant) {
+    allocation.permissions.retain(|key| {
+        let lives = now < forwarding.permission(*key).until;
+        if !lives {
+            forwarding.remove_permission(*key);
+        }
+        lives
+    });
+    allocation.channels.retain(|bound| {
+        let lives = now < bound.expires;
+        if !lives {
+            forwarding.remove_channel(bound.key);
+        }
+        lives
+    });
+}
+
+/// What the handler of a request wants to know about an allocation's channels.
+impl Table {
+    /// What a number is bound to, and which number a peer is bound to.
+    pub(super) fn bindings(
+        &self,
+        id: RelayId,
+        number: ChannelNumber,
+        peer: PeerAddr,
+    ) -> (Option<PeerAddr>, Option<ChannelNumber>) {
+        let channel = |key: ChannelKey| self.forwarding.channel(key);
+        let slot = id.slot() as u32;
+        (
+            self.forwarding.channel_key(slot, number).map(|key| channel(key).peer()),
+            self.forwarding.channel_key_by_peer(slot, peer).map(|key| channel(key).number()),
+        )
+    }
+
+    /// Whether an allocation has a permission for this address.
+    pub(super) fn permits(&self, id: RelayId, ip: IpAddr) -> bool {
+        self.forwarding.permission_key(id.slot() as u32, ip).is_some()
+    }
+}
