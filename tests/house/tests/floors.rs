@@ -12,6 +12,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("net", &[]),
     ("logs", &[]),
+    ("flags", &["config", "logs"]),
     // protocol
     ("turn", &["stun"]),
     ("cds", &["config"]),
@@ -24,11 +25,11 @@ const FLOORS: &[(&str, &[&str])] = &[
     // programs; all may write log lines
     ("one2one", &["logs"]),
     ("stunner", &["dataplane", "cds", "gateway", "auth", "one2one", "config", "logs"]),
-    ("stunnerd", &["dataplane", "cds", "config", "logs"]),
-    ("stunner-operator", &["operator", "config", "logs"]),
-    ("stunner-auth", &["auth", "cds", "config", "logs"]),
-    ("stunnerctl", &["client", "cds", "gateway", "config", "logs"]),
-    ("turncat", &["client", "cds", "config", "logs"]),
+    ("stunnerd", &["dataplane", "cds", "config", "flags", "logs"]),
+    ("stunner-operator", &["operator", "config", "flags", "logs"]),
+    ("stunner-auth", &["auth", "cds", "config", "flags", "logs"]),
+    ("stunnerctl", &["client", "cds", "gateway", "config", "flags", "logs"]),
+    ("turncat", &["client", "cds", "config", "flags", "logs"]),
     ("icetester", &["client", "config", "logs"]),
     // tests: these ship nothing, and nothing that ships may run with them
     ("kit", &["stun"]),

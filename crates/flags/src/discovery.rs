@@ -1,0 +1,96 @@
+use std::net::Ipv6Addr;
+use std::path::Path;
+
+use clap::Args;
+use thiserror::Error;
+
+/// Port of config discovery, if nothing else is said.
+const DEFAULT_PORT: u16 = 13478;
+
+/// Name of the Service that the operator's installation puts before config discovery.
+const SERVICE: &str = "stunner-config-discovery";
+
+/// Where a pod reads which namespace it is in.
+const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// Where the server of config discovery is.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Config discovery")]
+pub struct Discovery {
+    /// Host of config discovery; without it, a program in a pod uses the Service stunner-config-discovery
+    #[arg(long, env = "CDS_SERVER_ADDR", value_name = "HOST", default_value = "", hide_default_value = true)]
+    pub cds_server_address: String,
+
+    /// Namespace to look for config discovery in, instead of the pod's own
+    #[arg(
+        long,
+        env = "CDS_SERVER_NAMESPACE",
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub cds_server_namespace: String,
+
+    /// Port of config discovery
+    #[arg(long, env = "CDS_SERVER_PORT", value_name = "PORT", default_value = "13478", value_parser = port)]
+    pub cds_server_port: u16,
+}
+
+/// Nothing says where config discovery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "Could not find CDS server: this is not a Kubernetes pod, so give its host with --cds-server-address (or CDS_SERVER_ADDR)"
+)]
+pub struct NoServer;
+
+impl Discovery {
+    /// The server as a config origin, for instance `http://10.0.0.1:13478`.
+    ///
+    /// # Errors
+    /// No address is given and there is no cluster whose Service could be used.
+    pub fn origin(&self) -> Result<String, NoServer> {
+        let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty());
+        self.origin_from(in_pod, Path::new(OWN_NAMESPACE))
+    }
+
+    pub(crate) fn origin_from(&self, in_pod: bool, own_namespace: &Path) -> Result<String, NoServer> {
+        let address = self.cds_server_address.trim();
+        if !address.is_empty() {
+            return Ok(self.origin_at(address));
+        }
+        let namespace = match self.cds_server_namespace.trim() {
+            "" => std::fs::read_to_string(own_namespace).unwrap_or_default(),
+            given => given.to_owned(),
+        };
+        match (in_pod, namespace.trim()) {
+            (true, "") => Ok(self.origin_at(SERVICE)),
+            (true, namespace) => Ok(self.origin_at(&format!("{SERVICE}.{namespace}.svc"))),
+            (false, _) => Err(NoServer),
+        }
+    }
+
+    /// Tolerates what people paste here: a port of its own, or a whole URL.
+    fn origin_at(&self, address: &str) -> String {
+        let port = self.cds_server_port;
+        if address.contains("://") {
+            address.to_owned()
+        } else if address.parse::<Ipv6Addr>().is_ok() {
+            format!("http://[{address}]:{port}")
+        } else if address.contains(':') && !address.ends_with(']') {
+            format!("http://{address}")
+        } else {
+            format!("http://{address}:{port}")
+        }
+    }
+}
+
+/// An empty variable is a variable nobody set.
+fn port(text: &str) -> Result<u16, String> {
+    match text.trim().parse() {
+        Err(_) if text.trim().is_empty() => Ok(DEFAULT_PORT),
+        Ok(0) | Err(_) => {
+            Err("not a port from 1 to 65535 (it comes from --cds-server-port or CDS_SERVER_PORT)".into())
+        }
+        Ok(port) => Ok(port),
+    }
+}

@@ -1,0 +1,26 @@
+//! Command line flags that several programs have in common, so that they mean the same everywhere.
+//!
+//! Each group is flattened into a program's own arguments:
+//!
+//! ```
+//! #[derive(clap::Parser)]
+//! struct Arguments {
+//!     #[command(flatten)]
+//!     log: flags::Log,
+//!     #[command(flatten)]
+//!     discovery: flags::Discovery,
+//!     #[command(flatten)]
+//!     kubernetes: flags::Kubernetes,
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
+mod discovery;
+mod kubernetes;
+mod log;
+#[cfg(test)]
+mod tests;
+
+pub use discovery::{Discovery, NoServer};
+pub use kubernetes::Kubernetes;
+pub use log::Log;
