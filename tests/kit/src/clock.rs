@@ -1,6 +1,6 @@
 //! The one place where the kit reads the clock.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long a test waits for something that should happen at once, before it fails. Long, because a busy
 /// machine must not fail a correct program; nothing waits this long when all is well.
@@ -20,6 +20,11 @@ impl Deadline {
     pub fn left(self) -> Option<Duration> {
         self.0.checked_duration_since(now()).filter(|left| !left.is_zero())
     }
+
+    /// The earlier of this and the moment `patience` from now.
+    pub fn sooner(self, patience: Duration) -> Self {
+        Self(self.0.min(now() + patience))
+    }
 }
 
 impl Default for Deadline {
@@ -32,4 +37,10 @@ impl Default for Deadline {
 #[expect(clippy::disallowed_methods, reason = "the kit waits on real sockets and processes")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// The wall clock, for credentials that expire.
+#[expect(clippy::disallowed_methods, reason = "a server compares what is made here with its own clock")]
+pub(crate) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970")
 }

@@ -15,10 +15,15 @@ mod part;
 mod place;
 mod port;
 mod process;
+mod turn;
 
 pub use clock::{Deadline, PATIENCE};
 pub use echo::{EchoPeer, TcpEchoPeer};
 pub use part::{Part, need};
 pub use place::{binary, cache, temp_dir, workspace};
-pub use port::free_port;
+pub use port::{await_tcp, free_port};
 pub use process::Process;
+pub use turn::{
+    AllocateOptions, Allocation, Answer, Closed, Credentials, Event, Failure, Refusal, Request, Stream,
+    TurnClient,
+};

@@ -1,7 +1,11 @@
-//! Ports for servers that cannot say which port the kernel gave them.
+//! Ports of servers that cannot say which one they got, or when they listen.
 
-use std::net::{Ipv6Addr, TcpListener, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use crate::Deadline;
 
 /// Below the range that the kernel hands out for port 0, so that nobody who lets the kernel choose can take
 /// a port between our look and the server's bind.
@@ -23,6 +27,16 @@ pub fn free_port() -> u16 {
         }
     }
     panic!("no port is free between {FIRST} and {}", FIRST + COUNT);
+}
+
+/// Waits until something accepts TCP connections at `address`, for servers that do not say when they are ready.
+#[track_caller]
+pub fn await_tcp(address: SocketAddr) {
+    let deadline = Deadline::default();
+    while let Err(error) = TcpStream::connect(address) {
+        assert!(deadline.left().is_some(), "nothing listens at {address}: {error}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn is_free(port: u16) -> bool {
