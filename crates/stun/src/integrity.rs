@@ -21,12 +21,41 @@ pub const SHA1_LEN: usize = 20;
 /// Bytes of a MESSAGE-INTEGRITY-SHA256 value that is not truncated.
 pub const SHA256_LEN: usize = 32;
 
-/// Bytes of the shortest MESSAGE-INTEGRITY-SHA256 value (RFC 8489 §14.6).
-pub const SHA256_MIN_LEN: usize = 16;
+/// The lengths a MESSAGE-INTEGRITY-SHA256 value can have (RFC 8489 §14.6).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub enum Sha256Len {
+    /// 16 bytes, the least.
+    Bytes16,
+    /// 20 bytes.
+    Bytes20,
+    /// 24 bytes.
+    Bytes24,
+    /// 28 bytes.
+    Bytes28,
+    /// 32 bytes, all of it.
+    #[default]
+    Bytes32,
+}
 
-/// True for the lengths a MESSAGE-INTEGRITY-SHA256 value can have: 16 to 32 in steps of four.
-pub const fn is_sha256_len(len: usize) -> bool {
-    len >= SHA256_MIN_LEN && len <= SHA256_LEN && len.is_multiple_of(4)
+impl Sha256Len {
+    /// Every length, shortest first.
+    pub const ALL: [Self; 5] = [Self::Bytes16, Self::Bytes20, Self::Bytes24, Self::Bytes28, Self::Bytes32];
+
+    /// The length in bytes.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Bytes16 => 16,
+            Self::Bytes20 => 20,
+            Self::Bytes24 => 24,
+            Self::Bytes28 => 28,
+            Self::Bytes32 => SHA256_LEN,
+        }
+    }
+
+    /// True if a value can have this many bytes.
+    pub(crate) fn fits(len: usize) -> bool {
+        Self::ALL.iter().any(|known| known.bytes() == len)
+    }
 }
 
 /// What both sides know, ready for use: the hash states after the key went in, which each message starts from.

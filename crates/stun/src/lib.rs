@@ -46,6 +46,8 @@ pub mod demux;
 pub mod error;
 pub mod fingerprint;
 pub mod frame;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzz;
 pub mod integrity;
 pub mod message;
 pub mod writer;
@@ -55,6 +57,6 @@ pub use channel_data::{ChannelData, ChannelNumber};
 pub use error::{
     AttributeError, BufferTooSmall, ChannelDataError, FingerprintError, IntegrityError, ParseError,
 };
-pub use integrity::Key;
+pub use integrity::{Key, Sha256Len};
 pub use message::{Class, HEADER_LEN, Header, MAGIC_COOKIE, MAX_LEN, Message, Method, TransactionId};
 pub use writer::{Tail, Writer};

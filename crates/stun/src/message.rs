@@ -172,7 +172,7 @@ impl Trailers {
     fn note(&mut self, kind: u16, len: usize, offset: usize) -> Result<(), ParseError> {
         match kind {
             types::MESSAGE_INTEGRITY if len == integrity::SHA1_LEN => self.sha1 = Some(offset),
-            types::MESSAGE_INTEGRITY_SHA256 if integrity::is_sha256_len(len) => self.sha256 = Some(offset),
+            types::MESSAGE_INTEGRITY_SHA256 if integrity::Sha256Len::fits(len) => self.sha256 = Some(offset),
             types::MESSAGE_INTEGRITY | types::MESSAGE_INTEGRITY_SHA256 => {
                 return Err(ParseError::IntegrityLength);
             }

@@ -2,8 +2,9 @@
 
 use crate::attribute::{self, Attribute, padded, types};
 use crate::error::BufferTooSmall;
+use crate::fingerprint;
+use crate::integrity::{self, Sha256Len};
 use crate::message::{Class, HEADER_LEN, Header, MAX_LEN, Method, TransactionId};
-use crate::{fingerprint, integrity};
 
 /// Writes one message, attribute after attribute. Integrity and FINGERPRINT are written by the `finish` that ends
 /// the message, so they are last and cover everything.
@@ -21,6 +22,8 @@ pub struct Tail<'k> {
     pub sha1: Option<&'k integrity::Key>,
     /// MESSAGE-INTEGRITY-SHA256 with this key.
     pub sha256: Option<&'k integrity::Key>,
+    /// How much of its value is sent; all of it unless a usage of STUN says otherwise.
+    pub sha256_len: Sha256Len,
     /// FINGERPRINT.
     pub fingerprint: bool,
 }
@@ -124,9 +127,10 @@ impl<'b> Writer<'b> {
         }
         if let Some(key) = tail.sha256 {
             let offset = self.len;
-            self.room(types::MESSAGE_INTEGRITY_SHA256, integrity::SHA256_LEN)?;
-            let value = key.sha256(&self.buf[..self.len], offset, integrity::SHA256_LEN);
-            self.fill(offset, &value);
+            let len = tail.sha256_len.bytes();
+            self.room(types::MESSAGE_INTEGRITY_SHA256, len)?;
+            let value = key.sha256(&self.buf[..self.len], offset, len);
+            self.fill(offset, &value[..len]);
         }
         if tail.fingerprint {
             let offset = self.len;
@@ -145,9 +149,9 @@ impl<'b> Writer<'b> {
     /// The header does not fit its buffer, or the whole message not its length field.
     pub fn finish_before(mut self, kind: u16, len: usize) -> Result<usize, BufferTooSmall> {
         debug_assert!(!is_tail(kind), "{} is written by finish_with", types::Display(kind));
+        let wire_len = u16::try_from(len).map_err(|_| BufferTooSmall)?;
         let start = self.len;
         let total = start + attribute::HEADER_LEN + padded(len);
-        let wire_len = u16::try_from(len).map_err(|_| BufferTooSmall)?;
         if total > MAX_LEN || self.buf.len() < start + attribute::HEADER_LEN {
             return Err(BufferTooSmall);
         }
@@ -158,9 +162,9 @@ impl<'b> Writer<'b> {
 
     /// Makes room for an attribute: writes its header and padding, counts it, and gives the place of its value.
     fn room(&mut self, kind: u16, len: usize) -> Result<&mut [u8], BufferTooSmall> {
-        let start = self.len + attribute::HEADER_LEN;
-        let end = start.checked_add(len).ok_or(BufferTooSmall)?;
         let wire_len = u16::try_from(len).map_err(|_| BufferTooSmall)?;
+        let start = self.len + attribute::HEADER_LEN;
+        let end = start + len;
         let total = padded(end);
         if total > self.buf.len().min(MAX_LEN) {
             return Err(BufferTooSmall);

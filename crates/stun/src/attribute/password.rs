@@ -56,12 +56,23 @@ impl<'a> PasswordAlgorithm<'a> {
         parameters.copy_from_slice(self.parameters);
     }
 
-    /// Takes one algorithm off the front. What follows may or may not start with its padding.
+    /// Takes one algorithm off the front.
     fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), AttributeError> {
         let ([n0, n1, l0, l1], body) = bytes.split_first_chunk().ok_or(AttributeError::Length)?;
         let len = usize::from(u16::from_be_bytes([*l0, *l1]));
         let (parameters, rest) = body.split_at_checked(len).ok_or(AttributeError::Length)?;
         Ok((Self { number: u16::from_be_bytes([*n0, *n1]), parameters }, rest))
+    }
+
+    /// Takes one algorithm with its padding off the front. Whether the padding of the last one is counted in the
+    /// attribute's length is left open, so it may be missing.
+    fn split_padded(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), AttributeError> {
+        let (algorithm, rest) = Self::split(bytes)?;
+        let padding = padded(algorithm.parameters.len()) - algorithm.parameters.len();
+        if rest.is_empty() {
+            return Ok((algorithm, rest));
+        }
+        Ok((algorithm, rest.get(padding..).ok_or(AttributeError::Length)?))
     }
 }
 
@@ -69,10 +80,10 @@ impl<'a> Attribute<'a> for PasswordAlgorithm<'a> {
     const TYPE: u16 = types::PASSWORD_ALGORITHM;
 
     fn decode(value: &'a [u8], _: TransactionId) -> Result<Self, AttributeError> {
-        let (algorithm, rest) = Self::split(value)?;
-        let padding = padded(algorithm.parameters.len()) - algorithm.parameters.len();
-        // Whether the padding of the parameters is counted in the attribute's length is left open.
-        if rest.is_empty() || rest.len() == padding { Ok(algorithm) } else { Err(AttributeError::Length) }
+        match Self::split_padded(value)? {
+            (algorithm, []) => Ok(algorithm),
+            _ => Err(AttributeError::Length),
+        }
     }
 
     fn encoded_len(&self) -> usize {
@@ -91,7 +102,7 @@ pub struct PasswordAlgorithms<'a>(List<'a>);
 #[derive(Clone, Copy)]
 enum List<'a> {
     Host(&'a [PasswordAlgorithm<'a>]),
-    /// A sequence [`PasswordAlgorithm::split`] has been through.
+    /// A sequence [`PasswordAlgorithm::split_padded`] has been through.
     Wire(&'a [u8]),
 }
 
@@ -112,8 +123,8 @@ impl<'a> PasswordAlgorithms<'a> {
             List::Wire(bytes) => (&[], bytes),
         };
         let wire = core::iter::from_fn(move || {
-            let (algorithm, rest) = PasswordAlgorithm::split(wire).ok()?;
-            wire = skip_padding(&algorithm, rest);
+            let (algorithm, rest) = PasswordAlgorithm::split_padded(wire).ok()?;
+            wire = rest;
             Some(algorithm)
         });
         host.iter().copied().chain(wire)
@@ -129,20 +140,13 @@ impl List<'_> {
     }
 }
 
-/// The last algorithm of a list may come without its padding.
-fn skip_padding<'a>(algorithm: &PasswordAlgorithm<'_>, rest: &'a [u8]) -> &'a [u8] {
-    let padding = padded(algorithm.parameters.len()) - algorithm.parameters.len();
-    rest.get(padding..).unwrap_or_default()
-}
-
 impl<'a> Attribute<'a> for PasswordAlgorithms<'a> {
     const TYPE: u16 = types::PASSWORD_ALGORITHMS;
 
     fn decode(value: &'a [u8], _: TransactionId) -> Result<Self, AttributeError> {
         let mut rest = value;
         while !rest.is_empty() {
-            let (algorithm, tail) = PasswordAlgorithm::split(rest)?;
-            rest = skip_padding(&algorithm, tail);
+            (_, rest) = PasswordAlgorithm::split_padded(rest)?;
         }
         Ok(Self(List::Wire(value)))
     }

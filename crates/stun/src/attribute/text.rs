@@ -75,11 +75,13 @@ impl<'a> Nonce<'a> {
     }
 }
 
-/// The security features of RFC 8489 §18.1, which a nonce carries as 24 bits in base64. Protecting them in the
-/// nonce keeps an attacker from talking a client out of them.
+/// The security features of RFC 8489 §18.1, which a nonce carries as 24 bits in base64. Being part of the nonce
+/// they are protected by the client's integrity attribute, so that nobody can talk the two sides out of them.
+///
+/// Bits count from the right, against the prose of the RFC and as its test vector has them (erratum 6290).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct SecurityFeatures {
-    /// Bit 0, the first: PASSWORD-ALGORITHMS is understood.
+    /// Bit 0: PASSWORD-ALGORITHMS is understood.
     pub password_algorithms: bool,
     /// Bit 1: USERHASH is understood.
     pub username_anonymity: bool,
@@ -88,17 +90,17 @@ pub struct SecurityFeatures {
 impl SecurityFeatures {
     /// The four characters that follow [`Nonce::COOKIE`].
     pub const fn to_base64(self) -> [u8; 4] {
-        let first = (self.password_algorithms as u8) << 5 | (self.username_anonymity as u8) << 4;
-        [ALPHABET[first as usize], b'A', b'A', b'A']
+        let bits = self.password_algorithms as usize | (self.username_anonymity as usize) << 1;
+        [b'A', b'A', b'A', ALPHABET[bits]]
     }
 
-    /// Bits not known here are ignored.
+    /// Bits without a meaning here are ignored.
     fn from_base64(digits: [u8; 4]) -> Option<Self> {
-        if !digits.iter().all(|digit| ALPHABET.contains(digit)) {
-            return None;
+        let mut bits = 0;
+        for digit in digits {
+            bits = bits << 6 | ALPHABET.iter().position(|&known| known == digit)?;
         }
-        let first = ALPHABET.iter().position(|&digit| digit == digits[0])?;
-        Some(Self { password_algorithms: first & 0x20 != 0, username_anonymity: first & 0x10 != 0 })
+        Some(Self { password_algorithms: bits & 1 != 0, username_anonymity: bits & 2 != 0 })
     }
 }
 
