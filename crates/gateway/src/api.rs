@@ -81,9 +81,9 @@ impl Type {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectRef {
     /// API group, empty for core.
-    pub group: String,
+    pub group: &'static str,
     /// Kind.
-    pub kind: String,
+    pub kind: &'static str,
     /// Namespace and name.
     pub key: Key,
 }
@@ -91,7 +91,7 @@ pub struct ObjectRef {
 impl ObjectRef {
     /// Reference to an object of a kind we know.
     pub fn to<R: Resource>(key: Key) -> Self {
-        Self { group: R::TYPE.group.to_owned(), kind: R::TYPE.kind.to_owned(), key }
+        Self { group: R::TYPE.group, kind: R::TYPE.kind, key }
     }
 
     /// Reference to `object`.

@@ -25,7 +25,7 @@ mod snapshot;
 
 pub use overview::{GatewayRow, ListenerRow, Overview, ParentRow, RouteRow, Verdict};
 pub use problem::{AuthName, Finding, Problem, Transport};
-pub use render::render;
+pub use render::{finalize, render};
 pub use rendered::{Rendered, RouteApi, RouteKey};
 pub use settings::{EndpointDiscovery, Mode, Settings};
 pub use snapshot::{Objects, Snapshot, Stored, Visitor};

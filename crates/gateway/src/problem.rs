@@ -60,6 +60,9 @@ pub enum Finding {
     /// The Dataplane template is not there.
     #[error("no Dataplane {0}")]
     MissingDataplane(String),
+    /// A Gateway names a class that is not there.
+    #[error("no GatewayClass {0:?}")]
+    MissingClass(String),
     /// The operator goes away for good.
     #[error("the operator was shut down")]
     ShutDown,
@@ -233,6 +236,7 @@ impl Finding {
             }
             Self::MissingGatewayConfig(_) => "create it or correct parametersRef",
             Self::MissingDataplane(_) => "create it or correct the GatewayConfig",
+            Self::MissingClass(_) => "create it or correct gatewayClassName",
             Self::ShutDown => "start it again",
             Self::UnknownAuthType(_) => "use static or ephemeral",
             Self::MissingCredentials { .. } => "add them or name a Secret in authRef",

@@ -78,8 +78,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What one machine without Kubernetes gets: shared ports, and no need for a Dataplane template.
+    /// What one machine without Kubernetes gets: shared ports, no need for a Dataplane template, no cluster addresses.
     pub fn one_host() -> Self {
-        Self { one_host: true, dataplane_optional: true, ..Self::default() }
+        Self { one_host: true, dataplane_optional: true, relay_to_cluster_ip: false, ..Self::default() }
     }
 }

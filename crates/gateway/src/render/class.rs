@@ -1,0 +1,80 @@
+use std::borrow::Cow;
+
+use super::world::fatal;
+use crate::{
+    Finding, Mode, Problem, Settings, Snapshot,
+    api::{DataplaneSpec, GatewayClass, GatewayClassStatus, GatewayConfig, Key, Truth},
+    condition, names,
+};
+
+/// A GatewayClass of ours.
+pub(super) struct Class<'a> {
+    pub(super) object: &'a GatewayClass,
+    /// What Gateways of the class share, or why it is not known.
+    pub(super) parameters: Result<Parameters<'a>, Box<Problem>>,
+}
+
+/// What Gateways of a class share.
+pub(super) struct Parameters<'a> {
+    pub(super) config: &'a GatewayConfig,
+    /// Template of the workload; its defaults in legacy mode, where there is none.
+    pub(super) dataplane: Cow<'a, DataplaneSpec>,
+}
+
+pub(super) fn read<'a>(snapshot: &'a Snapshot, settings: &Settings, object: &'a GatewayClass) -> Class<'a> {
+    Class { object, parameters: parameters(snapshot, settings, object) }
+}
+
+fn parameters<'a>(
+    snapshot: &'a Snapshot,
+    settings: &Settings,
+    class: &'a GatewayClass,
+) -> Result<Parameters<'a>, Box<Problem>> {
+    let wrong = |finding| fatal(class, "spec.parametersRef", finding);
+    let reference = class.spec.parameters_ref.as_ref().ok_or_else(|| wrong(Finding::NoParameters))?;
+    if reference.group != names::GROUP || reference.kind != "GatewayConfig" {
+        let (group, kind) = (reference.group.clone(), reference.kind.clone());
+        return Err(wrong(Finding::ForeignParameters { group, kind }));
+    }
+    let namespace = reference.namespace.as_deref().unwrap_or_default();
+    if namespace.is_empty() || reference.name.is_empty() {
+        return Err(wrong(Finding::UnnamedParameters));
+    }
+    let key = Key::new(namespace, &reference.name);
+    let Some(config) = snapshot.gateway_configs.get(&key) else {
+        return Err(wrong(Finding::MissingGatewayConfig(key)));
+    };
+    let dataplane = match settings.mode {
+        Mode::Legacy => Cow::default(),
+        Mode::Managed => dataplane(snapshot, settings, config)?,
+    };
+    Ok(Parameters { config, dataplane })
+}
+
+fn dataplane<'a>(
+    snapshot: &'a Snapshot,
+    settings: &Settings,
+    config: &GatewayConfig,
+) -> Result<Cow<'a, DataplaneSpec>, Box<Problem>> {
+    let name = config.spec.dataplane.as_deref().unwrap_or(names::DEFAULT_DATAPLANE);
+    match snapshot.dataplanes.get(&Key::cluster(name)) {
+        Some(dataplane) => Ok(Cow::Borrowed(&dataplane.spec)),
+        None if settings.dataplane_optional => Ok(Cow::default()),
+        None => Err(fatal(config, "spec.dataplane", Finding::MissingDataplane(name.to_owned()))),
+    }
+}
+
+pub(super) fn status(class: &Class<'_>, settings: &Settings) -> GatewayClassStatus {
+    let controller = &settings.controller_name;
+    let (truth, reason, message) = match &class.parameters {
+        Ok(_) => (Truth::True, "Accepted", format!("managed by controller {controller:?}")),
+        Err(problem) => (
+            Truth::False,
+            "InvalidParameters",
+            format!("controller {controller:?} cannot use the class: {problem}"),
+        ),
+    };
+    GatewayClassStatus {
+        conditions: vec![condition::new(&class.object.metadata, condition::ACCEPTED, truth, reason, message)],
+    }
+}

@@ -1,0 +1,163 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use config::{Admin, Auth, Config, OffloadEngine};
+use serde_json::Value;
+
+use super::{
+    address,
+    annotation::Annotations,
+    class::Parameters,
+    cluster::Backends,
+    listener::{self, Plan, Ports},
+    route::{Parent, Route},
+    service, status, workload,
+    world::{World, fatal, is_ours, is_owned, problem},
+};
+use crate::{
+    Finding, Mode, Problem,
+    api::{Gateway, GatewayConfig, GatewayStatus, Key, ObjectRef, Service},
+    names,
+};
+
+/// What a Gateway comes to.
+pub(super) struct Outcome<'a> {
+    pub(super) config: Config,
+    pub(super) status: GatewayStatus,
+    /// The Service, unless there is nothing to expose or its name is taken.
+    pub(super) service: Option<Value>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) gateway: &'a Gateway,
+}
+
+/// Routes and what their backends come to, by the key that the route has in the Gateway's clusters.
+pub(super) type Attachments<'r, 'a> = [(&'r Route<'a>, &'r Parent<'a>)];
+
+pub(super) fn render<'a>(
+    world: &World<'a>,
+    gateway: &'a Gateway,
+    parameters: &Parameters<'_>,
+    auth: &Auth,
+    attachments: &Attachments<'_, 'a>,
+    backends: &BTreeMap<crate::RouteKey, Backends>,
+    ports: &mut Ports<'a>,
+) -> Result<Outcome<'a>, Box<Problem>> {
+    let mut problems = Vec::new();
+    let annotations = Annotations::new(world.settings, parameters.config, gateway);
+    let targets = annotations.ports(names::TARGET_PORT, &mut problems);
+    let mut plans = listener::plan(world, gateway, &targets, ports);
+    attach(&mut plans, attachments);
+
+    let taken = name_taken(world, gateway);
+    let exposure = address::exposure(world, gateway);
+    for plan in &mut plans {
+        plan.public = match (&taken, exposure) {
+            (Some(taken), None) => Err(taken.clone()),
+            (_, exposure) => address::public(world, gateway, plan, exposure),
+        };
+    }
+    let service = service::render(world.settings.mode, gateway, &annotations, &plans, &mut problems);
+    let service = service.filter(|_| taken.is_none());
+    problems.extend(taken.map(|finding| problem(gateway, "metadata.name", finding)));
+    problems.extend(plans.iter().flat_map(|plan| listener::problems(gateway, plan)));
+
+    let config = config(gateway, parameters, auth, &plans, clusters(attachments, backends), &mut problems)?;
+    let status = status::gateway(world.settings, gateway, &plans);
+    Ok(Outcome { config, status, service, problems, gateway })
+}
+
+/// Tells listeners which routes they have.
+fn attach(plans: &mut [Plan<'_>], attachments: &Attachments<'_, '_>) {
+    for (route, parent) in attachments {
+        for &at in &parent.listeners {
+            if let Some(plan) = plans.get_mut(at) {
+                plan.routes.insert(route.name());
+                plan.attached += 1;
+            }
+        }
+    }
+}
+
+/// The clusters of the routes that some listener lets in, by name.
+fn clusters(
+    attachments: &Attachments<'_, '_>,
+    backends: &BTreeMap<crate::RouteKey, Backends>,
+) -> Vec<config::Cluster> {
+    let attached = attachments.iter().filter(|(_, parent)| !parent.listeners.is_empty());
+    let routes: BTreeSet<_> = attached.map(|(route, _)| route.key()).collect();
+    let mut clusters: Vec<_> = routes.iter().filter_map(|key| backends.get(key)?.cluster.clone()).collect();
+    clusters.sort_by(|a, b| a.name.cmp(&b.name));
+    clusters
+}
+
+fn config(
+    gateway: &Gateway,
+    parameters: &Parameters<'_>,
+    auth: &Auth,
+    plans: &[Plan<'_>],
+    clusters: Vec<config::Cluster>,
+    problems: &mut Vec<Problem>,
+) -> Result<Config, Box<Problem>> {
+    let node_relay = listener::node_relay(gateway);
+    let dataplane = &parameters.dataplane;
+    let engine = dataplane.offload_engine.as_deref().unwrap_or_default();
+    let offload_engine = engine.parse().unwrap_or_else(|_| {
+        let finding = Finding::UnknownValue {
+            value: engine.to_owned(),
+            instead: "None",
+            known: "use None, XDP, TC or Auto",
+        };
+        problems.push(problem(parameters.config, "spec.dataplane -> spec.offloadEngine", finding));
+        OffloadEngine::None
+    });
+    let metrics = dataplane.enable_metrics_endpoint.unwrap_or_default();
+    let health = !dataplane.disable_health_check.unwrap_or_default();
+    let config = Config {
+        admin: Admin {
+            metrics_endpoint: if metrics { names::METRICS_ENDPOINT.to_owned() } else { String::new() },
+            healthcheck_endpoint: (!health).then(String::new),
+            offload_engine,
+            offload_interfaces: dataplane.offload_interfaces.clone(),
+            ..admin(parameters.config, gateway.metadata.key().to_string())
+        },
+        auth: auth.clone(),
+        listeners: plans.iter().filter_map(|plan| listener::render(gateway, plan, node_relay)).collect(),
+        clusters,
+        ..Config::default()
+    };
+    // The parts are checked where they come from, so that a bad one only costs itself. This is the last line of defence.
+    config.validate().map_err(|error| fatal(gateway, "", Finding::Unrenderable(error.to_string())))
+}
+
+/// What the GatewayConfig says about the process as a whole.
+pub(super) fn admin(config: &GatewayConfig, name: String) -> Admin {
+    let quota = config.spec.user_quota.unwrap_or_default().clamp(0, u32::MAX.into());
+    Admin {
+        name,
+        loglevel: config.spec.log_level.clone().unwrap_or_default(),
+        user_quota: u32::try_from(quota).unwrap_or_default(),
+        ..Admin::default()
+    }
+}
+
+/// A Service or workload that has the name ours would have and was not made by us.
+fn name_taken(world: &World<'_>, gateway: &Gateway) -> Option<Finding> {
+    let service = world.snapshot.services.get(&service::key(gateway))?;
+    let ours = is_ours(&service.metadata, gateway) || is_owned(&service.metadata, gateway);
+    (!ours).then(|| Finding::NameTaken(ObjectRef::of::<Service>(service)))
+}
+
+/// Whether the Gateway's workload is somebody else's business.
+pub(super) fn unmanaged(world: &World<'_>, gateway: &Gateway) -> bool {
+    let annotation = gateway.metadata.annotations.get(names::NO_DATAPLANE);
+    world.settings.mode == Mode::Legacy || annotation.is_some_and(|value| super::annotation::is_true(value))
+}
+
+/// The workload of a Gateway, unless it is to have none.
+pub(super) fn workload(world: &World<'_>, gateway: &Gateway, parameters: &Parameters<'_>) -> Option<Value> {
+    (!unmanaged(world, gateway)).then(|| workload::render(world.settings, gateway, &parameters.dataplane))
+}
+
+/// Key of everything generated for a Gateway.
+pub(super) fn own_key(gateway: &Gateway) -> Key {
+    service::key(gateway)
+}
