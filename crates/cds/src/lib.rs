@@ -1,1 +1,26 @@
-//! To come.
+//! Config discovery: how gateway configurations get from those who render them to those who run by them.
+//!
+//! - [`store`]: the current configuration of every gateway, and who waits for which.
+//! - [`server`]: the store over HTTP and WebSockets.
+//! - [`client`]: loading from and following such a server.
+//! - [`file`](mod@file): following a file instead.
+//! - [`origin`]: the text that says which of the two.
+//!
+//! [`load`] and [`watch`] take an origin and do what it says.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod file;
+mod follow;
+mod get;
+pub mod origin;
+pub mod server;
+pub mod store;
+pub mod wire;
+
+pub use client::Timing;
+pub use follow::{Environment, Error, Event, Options, Watch, load, process_environment, watch};
+pub use origin::Origin;
+pub use store::Store;
+pub use wire::{License, Scope};

@@ -1,0 +1,327 @@
+//! A [`Store`] over HTTP: documents to load, and WebSockets to follow.
+
+use std::{fmt::Display, net::IpAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{
+        FromRequestParts, Path, Query, State,
+        ws::{Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use config::{Config, Listener, NODE_ADDRESS_PLACEHOLDER, RELAY_ADDRESS_VARIABLE};
+use http::{HeaderMap, StatusCode, header};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use serde::Deserialize;
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    store::{Change, Store},
+    wire::{self, Refusal, Scope},
+};
+
+/// Finds the address of a node that clients reach it at.
+pub type NodeAddress = dyn Fn(&str) -> Option<IpAddr> + Send + Sync;
+
+/// How to serve a store.
+#[derive(Clone)]
+pub struct Server {
+    store: Store,
+    node_address: Option<Arc<NodeAddress>>,
+    suppress_deletions: bool,
+    write_deadline: Duration,
+    shutdown: CancellationToken,
+    watches: TaskTracker,
+}
+
+/// Serves a store with default settings.
+pub fn router(store: Store) -> Router {
+    Server::new(store).router()
+}
+
+impl Server {
+    /// Default settings: no node has an address, deletions are told, and a watcher that accepts nothing for ten
+    /// seconds is given up.
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            node_address: None,
+            suppress_deletions: false,
+            write_deadline: Duration::from_secs(10),
+            shutdown: CancellationToken::new(),
+            watches: TaskTracker::new(),
+        }
+    }
+
+    /// Where to look up the address that replaces [`NODE_ADDRESS_PLACEHOLDER`] for clients that name their node. Called
+    /// for every configuration that is sent, so it should answer from memory; see also [`Store::touch_node`].
+    #[must_use]
+    pub fn node_address(mut self, find: impl Fn(&str) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
+        self.node_address = Some(Arc::new(find));
+        self
+    }
+
+    /// Whether to keep quiet about gateways that are gone.
+    #[must_use]
+    pub fn suppress_deletions(mut self, suppress: bool) -> Self {
+        self.suppress_deletions = suppress;
+        self
+    }
+
+    /// How long a watcher may take to accept a configuration.
+    #[must_use]
+    pub fn write_deadline(mut self, deadline: Duration) -> Self {
+        self.write_deadline = deadline;
+        self
+    }
+
+    /// Ends all watches, and [`Server::serve`], when it is cancelled.
+    #[must_use]
+    pub fn shutdown(mut self, shutdown: CancellationToken) -> Self {
+        self.shutdown = shutdown;
+        self
+    }
+
+    /// The routes, to be merged with others or served on their own.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/api/v1/configs", get(all))
+            .route("/api/v1/configs/{namespace}", get(namespace))
+            .route("/api/v1/configs/{namespace}/{name}", get(gateway))
+            .route(wire::LICENSE, get(license))
+            .with_state(self)
+    }
+
+    /// Serves the routes until shutdown, and returns when the last connection is closed.
+    ///
+    /// # Errors
+    /// The listener is broken. Connections that cannot be accepted are logged and skipped.
+    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
+        let (shutdown, watches) = (self.shutdown.clone(), self.watches.clone());
+        serve(listener, self.router(), shutdown).await?;
+        watches.close();
+        watches.wait().await;
+        Ok(())
+    }
+
+    fn reply(self, scope: Scope, call: Call) -> Response {
+        let watch = match parse_watch(call.parameters.watch.as_deref()) {
+            Ok(watch) => watch,
+            Err(problem) => return (StatusCode::BAD_REQUEST, problem).into_response(),
+        };
+        let is_gateway = matches!(scope, Scope::Gateway { .. });
+        let node = call.parameters.node.filter(|node| is_gateway && !node.is_empty());
+        if !watch {
+            return self.load(&scope, node.as_deref());
+        }
+        if !is_same_origin(&call.headers) {
+            return refusal(StatusCode::FORBIDDEN, "web pages of other hosts may not read configurations");
+        }
+        match call.upgrade {
+            Ok(upgrade) => {
+                let token = self.watches.token();
+                upgrade.on_upgrade(move |socket| async move {
+                    self.watch(socket, scope, node).await;
+                    drop(token);
+                })
+            }
+            Err(rejection) => refusal(StatusCode::BAD_REQUEST, rejection.body_text()),
+        }
+    }
+
+    fn load(&self, scope: &Scope, node: Option<&str>) -> Response {
+        match scope {
+            Scope::All | Scope::Namespace(_) => {
+                json(wire::list(self.store.list(scope).iter().map(|(_, config)| config.to_json())))
+            }
+            Scope::Gateway { namespace, name } => {
+                let id = format!("{namespace}/{name}");
+                match self.store.get(&id) {
+                    Some(config) => json(self.document(&config, node)),
+                    None => refusal(StatusCode::NOT_FOUND, format!("Config not found for ID {id}")),
+                }
+            }
+        }
+    }
+
+    /// Sends what changes until the watcher leaves, falls asleep, or the server shuts down.
+    async fn watch(self, mut socket: WebSocket, scope: Scope, node: Option<String>) {
+        let mut subscription = self.store.subscribe(scope, node.clone());
+        loop {
+            tokio::select! {
+                changes = subscription.next() => {
+                    for change in changes {
+                        let Some(document) = self.announcement(&change, node.as_deref()) else { continue };
+                        let sent = timeout(self.write_deadline, socket.send(Message::text(document))).await;
+                        if !matches!(sent, Ok(Ok(()))) {
+                            tracing::debug!(target: "cds-server", id = change.id, "watcher does not take its configuration");
+                            return;
+                        }
+                    }
+                }
+                // Pings are answered by the library while it reads; whatever else comes has no meaning.
+                message = socket.recv() => match message {
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return,
+                },
+                () = self.shutdown.cancelled() => {
+                    let _ = timeout(self.write_deadline, socket.send(Message::Close(None))).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn announcement(&self, change: &Change, node: Option<&str>) -> Option<String> {
+        match &change.config {
+            Some(config) => Some(self.document(config, node)),
+            None => (!self.suppress_deletions).then(|| Config::zero_json(&change.id)),
+        }
+    }
+
+    fn document(&self, config: &Config, node: Option<&str>) -> String {
+        let is_placeholder = |listener: &Listener| listener.address == NODE_ADDRESS_PLACEHOLDER;
+        match node {
+            Some(node) if config.listeners.iter().any(is_placeholder) => {
+                let address = self.node_address.as_ref().and_then(|find| find(node));
+                let address =
+                    address.map_or_else(|| RELAY_ADDRESS_VARIABLE.to_owned(), |address| address.to_string());
+                let mut config = config.clone();
+                for listener in config.listeners.iter_mut().filter(|listener| is_placeholder(listener)) {
+                    listener.address.clone_from(&address);
+                }
+                config.to_json()
+            }
+            _ => config.to_json(),
+        }
+    }
+}
+
+/// Serves any routes over HTTP/1.1, with limits that keep idle or half-open connections from piling up, until
+/// `shutdown`; returns when the last connection is closed.
+///
+/// # Errors
+/// The listener is broken.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    listener.local_addr()?;
+    let connections = TaskTracker::new();
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = async {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(target: "cds-server", %error, "cannot accept a connection");
+                tokio::time::sleep(PAUSE_AFTER_FAILED_ACCEPT).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_DEADLINE)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let shutdown = shutdown.clone();
+        connections.spawn(async move {
+            let _slot = slot;
+            let mut connection = std::pin::pin!(connection);
+            tokio::select! {
+                // A client that breaks off is no concern of ours.
+                _ = connection.as_mut() => return,
+                () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+            }
+            let _ = connection.await;
+        });
+    }
+    connections.close();
+    connections.wait().await;
+    Ok(())
+}
+
+const MAX_CONNECTIONS: usize = 16_384;
+const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+const PAUSE_AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(100);
+
+/// Everything about a request for configurations but the path.
+#[derive(FromRequestParts)]
+struct Call {
+    #[from_request(via(Query))]
+    parameters: Parameters,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    watch: Option<String>,
+    node: Option<String>,
+}
+
+async fn all(State(server): State<Server>, call: Call) -> Response {
+    server.reply(Scope::All, call)
+}
+
+async fn namespace(State(server): State<Server>, Path(namespace): Path<String>, call: Call) -> Response {
+    server.reply(Scope::Namespace(namespace), call)
+}
+
+async fn gateway(
+    State(server): State<Server>,
+    Path((namespace, name)): Path<(String, String)>,
+    call: Call,
+) -> Response {
+    server.reply(Scope::Gateway { namespace, name }, call)
+}
+
+async fn license(State(server): State<Server>) -> Response {
+    json(serde_json::to_string(&server.store.license()).unwrap_or_default())
+}
+
+fn json(mut body: String) -> Response {
+    body.push('\n');
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn refusal(status: StatusCode, message: impl Display) -> Response {
+    let refusal = Refusal { code: status.as_u16(), message: message.to_string() };
+    (status, json(serde_json::to_string(&refusal).unwrap_or_default())).into_response()
+}
+
+/// Reads the spellings of booleans that the original reads.
+fn parse_watch(text: Option<&str>) -> Result<bool, String> {
+    match text {
+        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+        Some(other) => {
+            Err(format!("Invalid format for parameter watch: {other:?} is neither true nor false\n"))
+        }
+    }
+}
+
+/// Web pages of other hosts must not read credentials through a browser that can reach this server. Programs that send
+/// no origin are fine, and so is any scheme, path or query in one that is sent.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or_default());
+    let (Some(origin), Some(host)) = (text(header::ORIGIN), text(header::HOST)) else { return true };
+    let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.eq_ignore_ascii_case(host)
+}
