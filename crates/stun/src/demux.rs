@@ -3,7 +3,7 @@
 /// What a packet can be.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Kind {
-    /// 0..=3: STUN.
+    /// 0..=3: STUN. Methods from 0x100 on would start with higher bytes; none has been assigned.
     Stun,
     /// 64..=79: TURN ChannelData.
     ChannelData,

@@ -30,6 +30,9 @@ pub enum Frame {
 
 /// Looks at the start of `buf`, what has arrived and not been consumed. Four bytes are enough to know how long a
 /// frame is, and no byte beyond the frame is needed to deliver it.
+///
+/// ChannelData has no cookie: text that starts with `@` to `O`, as an HTTP request does, looks like a channel. Which
+/// channels exist is for the caller to know.
 #[inline]
 pub fn next(buf: &[u8]) -> Frame {
     match buf {

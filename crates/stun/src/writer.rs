@@ -12,7 +12,7 @@ use crate::message::{Class, HEADER_LEN, Header, MAX_LEN, Method, TransactionId};
 pub struct Writer<'b> {
     buf: &'b mut [u8],
     len: usize,
-    header: Header,
+    id: TransactionId,
 }
 
 /// What protects a message, in the order in which it is written.
@@ -39,13 +39,9 @@ impl<'b> Writer<'b> {
         method: Method,
         id: TransactionId,
     ) -> Result<Self, BufferTooSmall> {
-        if buf.len() < HEADER_LEN {
-            return Err(BufferTooSmall);
-        }
-        let mut writer =
-            Self { buf, len: HEADER_LEN, header: Header { class, method, length: 0, transaction_id: id } };
-        writer.set_len(HEADER_LEN);
-        Ok(writer)
+        let header = buf.first_chunk_mut::<HEADER_LEN>().ok_or(BufferTooSmall)?;
+        *header = Header { class, method, length: 0, transaction_id: id }.to_bytes();
+        Ok(Self { buf, len: HEADER_LEN, id })
     }
 
     /// Appends an attribute.
@@ -53,7 +49,7 @@ impl<'b> Writer<'b> {
     /// # Errors
     /// It does not fit; the message is as it was.
     pub fn put<'v, A: Attribute<'v>>(&mut self, attribute: &A) -> Result<&mut Self, BufferTooSmall> {
-        let id = self.header.transaction_id;
+        let id = self.id;
         attribute.encode(self.room(A::TYPE, attribute.encoded_len())?, id);
         Ok(self)
     }
@@ -188,8 +184,7 @@ impl<'b> Writer<'b> {
     /// Keeps the header in step: at any time the buffer holds a complete message.
     fn set_len(&mut self, len: usize) {
         self.len = len;
-        self.header.length = (len - HEADER_LEN) as u16;
-        self.buf[..HEADER_LEN].copy_from_slice(&self.header.to_bytes());
+        self.buf[2..4].copy_from_slice(&((len - HEADER_LEN) as u16).to_be_bytes());
     }
 }
 

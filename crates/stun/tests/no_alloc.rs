@@ -81,44 +81,18 @@ fn read<'a, A: Attribute<'a>>(message: &Message<'a>) {
 }
 
 fn read_all(message: &Message<'_>) {
-    read::<MappedAddress>(message);
-    read::<XorMappedAddress>(message);
-    read::<XorPeerAddress>(message);
-    read::<XorRelayedAddress>(message);
-    read::<AlternateServer>(message);
-    read::<ResponseOrigin>(message);
-    read::<OtherAddress>(message);
-    read::<Username<'_>>(message);
-    read::<Realm<'_>>(message);
-    read::<Nonce<'_>>(message);
-    read::<Software<'_>>(message);
-    read::<AlternateDomain<'_>>(message);
-    read::<ErrorCode<'_>>(message);
-    read::<AddressErrorCode<'_>>(message);
-    read::<UnknownAttributes<'_>>(message);
-    read::<Lifetime>(message);
-    read::<ConnectionId>(message);
-    read::<ChannelNumber>(message);
-    read::<RequestedTransport>(message);
-    read::<RequestedAddressFamily>(message);
-    read::<AdditionalAddressFamily>(message);
-    read::<EvenPort>(message);
-    read::<DontFragment>(message);
-    read::<ReservationToken>(message);
-    read::<Icmp>(message);
-    read::<MobilityTicket<'_>>(message);
-    read::<Data<'_>>(message);
-    read::<PasswordAlgorithm<'_>>(message);
-    read::<PasswordAlgorithms<'_>>(message);
-    read::<Userhash>(message);
-    read::<ChangeRequest>(message);
-    read::<Padding<'_>>(message);
-    read::<ResponsePort>(message);
-    read::<CacheTimeout>(message);
-    read::<Priority>(message);
-    read::<UseCandidate>(message);
-    read::<IceControlled>(message);
-    read::<IceControlling>(message);
+    macro_rules! read {
+        ($($name:ty,)*) => { $(read::<$name>(message);)* };
+    }
+    read! {
+        MappedAddress, XorMappedAddress, XorPeerAddress, XorRelayedAddress, AlternateServer, ResponseOrigin,
+        OtherAddress, Username<'_>, Realm<'_>, Nonce<'_>, Software<'_>, AlternateDomain<'_>, ErrorCode<'_>,
+        AddressErrorCode<'_>, UnknownAttributes<'_>, Lifetime, ConnectionId, ChannelNumber,
+        RequestedTransport, RequestedAddressFamily, AdditionalAddressFamily, EvenPort, DontFragment,
+        ReservationToken, Icmp, MobilityTicket<'_>, Data<'_>, PasswordAlgorithm<'_>, PasswordAlgorithms<'_>,
+        Userhash, ChangeRequest, Padding<'_>, ResponsePort, CacheTimeout, Priority, UseCandidate,
+        IceControlled, IceControlling,
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Family {
     }
 }
 
-/// Declares an attribute that is a transport address; `$mask` makes wire form from plain form and back.
+/// Declares an attribute that is a transport address, masked on the wire by what `$mask` makes of the transaction.
 macro_rules! address {
     ($($(#[$doc:meta])* $name:ident, $kind:ident, $mask:ident;)*) => {$(
         $(#[$doc])*
@@ -51,16 +51,19 @@ macro_rules! address {
         impl Attribute<'_> for $name {
             const TYPE: u16 = types::$kind;
 
+            #[inline]
             fn decode(value: &[u8], id: TransactionId) -> Result<Self, AttributeError> {
-                Ok(Self($mask(decode(value)?, id)))
+                decode(value, $mask(id)).map(Self)
             }
 
+            #[inline]
             fn encoded_len(&self) -> usize {
-                encoded_len(self.0)
+                if self.0.is_ipv4() { 8 } else { 20 }
             }
 
+            #[inline]
             fn encode(&self, into: &mut [u8], id: TransactionId) {
-                encode($mask(self.0, id), into);
+                encode(self.0, $mask(id), into);
             }
         }
     )*};
@@ -83,49 +86,59 @@ address! {
     OtherAddress, OTHER_ADDRESS, plain;
 }
 
-/// Value: a byte to ignore, family, port, address (RFC 8489 §14.1).
-fn decode(value: &[u8]) -> Result<SocketAddr, AttributeError> {
-    let ([_, family, p0, p1], ip) = value.split_first_chunk().ok_or(AttributeError::Length)?;
-    let ip = match Family::from_number(*family)? {
-        Family::V4 => IpAddr::from(super::exactly::<4>(ip)?),
-        Family::V6 => IpAddr::from(super::exactly::<16>(ip)?),
-    };
-    Ok(SocketAddr::new(ip, u16::from_be_bytes([*p0, *p1])))
+/// What an address is combined with bit by bit: an IPv6 address with all of it, an IPv4 address with its first 32
+/// bits, a port with its first 16.
+#[derive(Clone, Copy)]
+struct Mask(u128);
+
+fn plain(_: TransactionId) -> Mask {
+    Mask(0)
 }
 
-const fn encoded_len(addr: SocketAddr) -> usize {
-    match addr {
-        SocketAddr::V4(_) => 8,
-        SocketAddr::V6(_) => 20,
+/// Magic cookie and transaction, so that middleboxes that rewrite addresses do not recognise them (RFC 8489 §14.2).
+fn xor(id: TransactionId) -> Mask {
+    let mut mask = [0; 16];
+    mask[..4].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
+    mask[4..].copy_from_slice(id.as_bytes());
+    Mask(u128::from_be_bytes(mask))
+}
+
+impl Mask {
+    fn port(self, port: u16) -> u16 {
+        port ^ (self.0 >> 112) as u16
+    }
+
+    fn v4(self, ip: u32) -> u32 {
+        ip ^ (self.0 >> 96) as u32
+    }
+
+    fn v6(self, ip: u128) -> u128 {
+        ip ^ self.0
     }
 }
 
-fn encode(addr: SocketAddr, into: &mut [u8]) {
+/// Value: a byte to ignore, family, port, address (RFC 8489 §14.1).
+fn decode(value: &[u8], mask: Mask) -> Result<SocketAddr, AttributeError> {
+    let ([_, family, p0, p1], ip) = value.split_first_chunk().ok_or(AttributeError::Length)?;
+    let port = mask.port(u16::from_be_bytes([*p0, *p1]));
+    match Family::from_number(*family)? {
+        Family::V4 => {
+            let ip = mask.v4(u32::from_be_bytes(super::exactly(ip)?));
+            Ok(SocketAddr::new(Ipv4Addr::from_bits(ip).into(), port))
+        }
+        Family::V6 => {
+            let ip = mask.v6(u128::from_be_bytes(super::exactly(ip)?));
+            Ok(SocketAddr::new(Ipv6Addr::from_bits(ip).into(), port))
+        }
+    }
+}
+
+fn encode(addr: SocketAddr, mask: Mask, into: &mut [u8]) {
     into[0] = 0;
     into[1] = Family::of(addr.ip()).number();
-    into[2..4].copy_from_slice(&addr.port().to_be_bytes());
+    into[2..4].copy_from_slice(&mask.port(addr.port()).to_be_bytes());
     match addr.ip() {
-        IpAddr::V4(ip) => into[4..].copy_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => into[4..].copy_from_slice(&ip.octets()),
+        IpAddr::V4(ip) => into[4..].copy_from_slice(&mask.v4(ip.to_bits()).to_be_bytes()),
+        IpAddr::V6(ip) => into[4..].copy_from_slice(&mask.v6(ip.to_bits()).to_be_bytes()),
     }
-}
-
-fn plain(addr: SocketAddr, _: TransactionId) -> SocketAddr {
-    addr
-}
-
-/// Masks port and address with the magic cookie, and the rest of an IPv6 address with the transaction, so that
-/// address-rewriting middleboxes do not recognise them. Masking twice gives the plain address (RFC 8489 §14.2).
-fn xor(addr: SocketAddr, id: TransactionId) -> SocketAddr {
-    let port = addr.port() ^ (MAGIC_COOKIE >> 16) as u16;
-    let ip = match addr.ip() {
-        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() ^ MAGIC_COOKIE).into(),
-        IpAddr::V6(ip) => {
-            let mut mask = [0; 16];
-            mask[..4].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
-            mask[4..].copy_from_slice(id.as_bytes());
-            Ipv6Addr::from_bits(ip.to_bits() ^ u128::from_be_bytes(mask)).into()
-        }
-    };
-    SocketAddr::new(ip, port)
 }

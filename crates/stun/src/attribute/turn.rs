@@ -129,12 +129,13 @@ impl ReservationToken {
 
 fixed!(ReservationToken, RESERVATION_TOKEN, 8);
 
-/// ICMP: an error a router or the peer sent back for relayed data (RFC 8656 §18.13).
+/// ICMP: an error a router or the peer sent back for relayed data (RFC 8656 §18.13). The RFC's figure gives the type
+/// seven bits and the code nine; some implementations use a byte for each.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Icmp {
-    /// ICMP or ICMPv6 type; seven bits are sent, as every error type fits them.
+    /// ICMP or ICMPv6 type, at most 127, as all errors are; higher bits are not sent.
     pub kind: u8,
-    /// ICMP or ICMPv6 code; nine bits are sent.
+    /// ICMP or ICMPv6 code, at most 511; higher bits are not sent.
     pub code: u16,
     /// The MTU of the next hop for "fragmentation needed" and "packet too big", else zero.
     pub data: u32,
