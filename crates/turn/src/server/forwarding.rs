@@ -25,6 +25,7 @@ use slab::Slab;
 use stun::ChannelNumber;
 
 use super::admission::{Grant, PeerProtocol};
+use super::allocation::Live;
 use super::counters::DropReason;
 use crate::addr::{Client, ClusterId, PeerAddr, RelayId, RelayedAddr, hash_socket_addr};
 
@@ -69,7 +70,13 @@ struct Relay {
     id: RelayId,
     client: Client,
     /// Absent until the socket is open.
-    relayed: Option<RelayedAddr>,
+    live: Option<Live>,
+}
+
+impl Relay {
+    fn is_live(&self, now: Instant) -> bool {
+        self.live.is_some_and(|live| now < live.expires)
+    }
 }
 
 /// A channel's entry. One cache line.
@@ -131,17 +138,16 @@ impl Forwarding {
             channel.number == number && self.client_of(channel.slot) == Some(client)
         });
         let Some(channel) = found.map(|key| &self.channels[key as usize]) else {
-            return Err(match self.relay_of(client) {
-                Some(_) => DropReason::UnboundChannel,
-                None => DropReason::NoAllocation,
-            });
+            self.live_relay(client, now)?;
+            return Err(DropReason::UnboundChannel);
         };
+        let relay = self.relay(channel.slot).filter(|relay| relay.is_live(now));
+        let relay = relay.ok_or(DropReason::NoAllocation)?.id;
         if now >= channel.until {
             return Err(DropReason::UnboundChannel);
         }
         let cluster = channel.cluster.ok_or(DropReason::PeerRefused)?;
-        let relay = self.relay(channel.slot).ok_or(DropReason::NoAllocation)?;
-        Ok(ToPeer { relay: relay.id, peer: channel.peer, cluster })
+        Ok(ToPeer { relay, peer: channel.peer, cluster })
     }
 
     /// Where data goes that a client addresses to a peer itself, in a Send indication.
@@ -149,7 +155,7 @@ impl Forwarding {
     /// # Errors
     /// Why the packet is to be dropped.
     pub fn by_address(&self, client: &Client, peer: PeerAddr, now: Instant) -> Result<ToPeer, DropReason> {
-        let relay = self.relay_of(client).ok_or(DropReason::NoAllocation)?;
+        let relay = self.live_relay(client, now)?;
         let cluster = self.permitted(relay, peer, now)?;
         Ok(ToPeer { relay, peer, cluster })
     }
@@ -159,7 +165,7 @@ impl Forwarding {
     /// # Errors
     /// Why the packet is to be dropped.
     pub fn by_peer(&self, relay: RelayId, peer: PeerAddr, now: Instant) -> Result<ToClient, DropReason> {
-        let entry = self.relay(relay.slot() as u32).filter(|entry| entry.id == relay);
+        let entry = self.relay(relay.slot() as u32).filter(|entry| entry.id == relay && entry.is_live(now));
         let client = entry.ok_or(DropReason::UnknownRelay)?.client;
         match self.channel_to(relay.slot() as u32, peer) {
             Some(channel) if now < channel.until => {
@@ -179,7 +185,13 @@ impl Forwarding {
 
     /// The address by which a relay socket is advertised: the source of what its client sends, as peers see it.
     pub fn relayed_addr(&self, relay: RelayId) -> Option<RelayedAddr> {
-        self.relay(relay.slot() as u32).filter(|entry| entry.id == relay)?.relayed
+        let entry = self.relay(relay.slot() as u32).filter(|entry| entry.id == relay)?;
+        entry.live.map(|live| live.relayed)
+    }
+
+    fn live_relay(&self, client: &Client, now: Instant) -> Result<RelayId, DropReason> {
+        let relay = self.relay_of(client).and_then(|relay| self.relay(relay.slot() as u32));
+        relay.filter(|relay| relay.is_live(now)).map(|relay| relay.id).ok_or(DropReason::NoAllocation)
     }
 
     fn permitted(&self, relay: RelayId, peer: PeerAddr, now: Instant) -> Result<ClusterId, DropReason> {
@@ -204,7 +216,7 @@ impl Forwarding {
     }
 
     fn relayed_of(&self, slot: u32) -> Option<SocketAddr> {
-        self.relay(slot)?.relayed.map(RelayedAddr::get)
+        self.relay(slot)?.live.map(|live| live.relayed.get())
     }
 }
 
@@ -237,29 +249,36 @@ impl Forwarding {
         if relays.len() <= id.slot() {
             relays.resize_with(id.slot() + 1, || None);
         }
-        relays[id.slot()] = Some(Relay { id, client, relayed: None });
+        relays[id.slot()] = Some(Relay { id, client, live: None });
         by_client.insert(hash.hash_one(client), id.slot() as u32, |slot| {
             relays[slot as usize].as_ref().map_or(0, |relay| hash.hash_one(relay.client))
         });
     }
 
-    /// Tells by which address an attached relay is advertised, now that its socket is open.
-    pub(super) fn publish(&mut self, id: RelayId, relayed: RelayedAddr) {
+    /// Lets an attached relay forward, now that its socket is open.
+    pub(super) fn publish(&mut self, id: RelayId, live: Live) {
         let Self { hash, relays, by_relayed, .. } = self;
         let Some(relay) = relays[id.slot()].as_mut() else { return };
-        relay.relayed = Some(relayed);
-        by_relayed.insert(hash.hash_one(AsKey(relayed.get())), id.slot() as u32, |slot| {
-            let relayed = relays[slot as usize].as_ref().and_then(|relay| relay.relayed);
-            relayed.map_or(0, |relayed| hash.hash_one(AsKey(relayed.get())))
+        relay.live = Some(live);
+        by_relayed.insert(hash.hash_one(AsKey(live.relayed.get())), id.slot() as u32, |slot| {
+            let live = relays[slot as usize].as_ref().and_then(|relay| relay.live);
+            live.map_or(0, |live| hash.hash_one(AsKey(live.relayed.get())))
         });
+    }
+
+    /// Moves the end of a published relay.
+    pub(super) fn prolong(&mut self, id: RelayId, expires: Instant) {
+        if let Some(live) = self.relays[id.slot()].as_mut().and_then(|relay| relay.live.as_mut()) {
+            live.expires = expires;
+        }
     }
 
     /// Unties a relay whose channels and permissions are gone already.
     pub(super) fn detach(&mut self, id: RelayId) {
         let Some(relay) = self.relays[id.slot()].take() else { return };
         self.by_client.remove(self.hash.hash_one(relay.client), id.slot() as u32);
-        if let Some(relayed) = relay.relayed {
-            self.by_relayed.remove(self.hash.hash_one(AsKey(relayed.get())), id.slot() as u32);
+        if let Some(live) = relay.live {
+            self.by_relayed.remove(self.hash.hash_one(AsKey(live.relayed.get())), id.slot() as u32);
         }
     }
 

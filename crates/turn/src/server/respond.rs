@@ -53,7 +53,7 @@ pub(super) fn send(
         });
     match written {
         Ok(len) => {
-            outputs.push_back(Output::Send { client: head.client, message: Reply::new(&buffer[..len]) })
+            outputs.push_back(Output::Send { client: head.client, message: Reply::new(&buffer[..len]) });
         }
         Err(BufferTooSmall) => debug_assert!(false, "a {:?} response has outgrown its buffer", head.method),
     }

@@ -130,7 +130,7 @@ impl Table {
         self.tokens.remove(&reservation.token.0);
         let allocation = make(reservation, live);
         self.forwarding.attach(id, allocation.client);
-        self.forwarding.publish(id, live.relayed);
+        self.forwarding.publish(id, live);
         slot.holder = Some(Holder::Allocation(allocation));
         self.live += 1;
         self.rearm(id);
@@ -142,7 +142,7 @@ impl Table {
         match self.slots[id.slot()].holder.as_mut() {
             Some(Holder::Allocation(allocation)) => {
                 allocation.stage = Stage::Live(live);
-                self.forwarding.publish(id, relayed);
+                self.forwarding.publish(id, live);
                 self.live += 1;
             }
             Some(Holder::Reservation(reservation)) => reservation.live = Some(live),
@@ -157,6 +157,7 @@ impl Table {
             && let Stage::Live(live) = &mut allocation.stage
         {
             live.expires = until;
+            self.forwarding.prolong(id, until);
         }
         self.rearm(id);
     }

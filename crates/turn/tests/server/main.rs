@@ -1,0 +1,19 @@
+//! The server as its clients, peers and operator know it, one file per topic. Every test names an input and lists
+//! all that comes out of it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may as well stop there")]
+
+mod support;
+
+mod allocate;
+mod authentication;
+mod binding;
+mod channel;
+mod data;
+mod expiry;
+mod permission;
+mod quota;
+mod reconfigure;
+mod refresh;
+mod reservation;
+mod weaknesses;
