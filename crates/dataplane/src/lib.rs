@@ -1,1 +1,136 @@
-//! To come.
+//! The dataplane: workers that run the TURN server on sockets, and converge to a set of configurations.
+//!
+//! [`Dataplane::start`] starts one worker per core and a thread for everything that is not packets.
+//! [`Dataplane::apply`] makes a set of gateway configurations the ones in force: it checks everything, opens
+//! what is new, and only then touches what runs. [`Dataplane::drain`] and [`Dataplane::stop`] end it.
+//!
+//! What a change does to clients:
+//!
+//! | changed | effect |
+//! |---|---|
+//! | credentials, auth type, realm | the next request of each client is judged by the new ones; relaying goes on |
+//! | routes, clusters, what a domain resolves to | permissions are judged anew; what is still allowed flows on |
+//! | public address and port | none |
+//! | a listener's protocol, address, port | that listener starts over |
+//! | a listener or cluster is removed | its clients, or flows, end |
+//! | health and metrics endpoints | their servers move |
+//!
+//! TLS and DTLS listeners are refused by name for now; see [`Report::refused`].
+#![forbid(unsafe_code)]
+
+mod admin;
+mod apply;
+mod clock;
+mod control;
+mod endpoint;
+mod listener;
+mod metrics;
+mod plan;
+mod quota;
+mod refusal;
+mod relay;
+mod resolve;
+mod route;
+mod shard;
+mod status;
+mod stream;
+mod view;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use config::Config;
+
+pub use apply::{ApplyError, Report};
+pub use plan::Refused;
+pub use status::{Phase, Status};
+
+use control::{Control, Shared, WorkerThread};
+
+/// How to start a dataplane.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Worker threads; 0 is one for each processor this process may use.
+    pub workers: usize,
+    /// Always answer readiness probes with yes, even while draining. Not before there is a configuration.
+    pub force_ready: bool,
+    /// Check configurations and become ready, but open no socket.
+    pub dry_run: bool,
+}
+
+/// A running dataplane. Dropped, it stops: all clients are disconnected.
+#[derive(Debug)]
+pub struct Dataplane {
+    shared: Arc<Shared>,
+    workers: Vec<WorkerThread>,
+    /// Last, since what the others drop may want to run on it.
+    control: Control,
+}
+
+impl Dataplane {
+    /// Starts the workers, without any listener.
+    ///
+    /// # Errors
+    /// The system refuses a thread or an event queue.
+    pub fn start(options: Options) -> io::Result<Self> {
+        let control = Control::start()?;
+        let (shared, workers) = Shared::start(options, control.runtime())?;
+        Ok(Self { shared, workers, control })
+    }
+
+    /// Makes these gateways, by name, the ones in force, and waits until every worker knows.
+    ///
+    /// Variables in the configurations must have been expanded. Configurations are normalised here, so
+    /// applying the same ones again does nothing. Blocks for as long as the workers take for one turn each.
+    ///
+    /// # Errors
+    /// See [`ApplyError`]. Everything is as it was before.
+    pub fn apply(&self, configs: &BTreeMap<String, Config>) -> Result<Report, ApplyError> {
+        self.shared.apply(configs)
+    }
+
+    /// The state of all gateways as one document, without secrets.
+    pub fn status(&self) -> Status {
+        self.shared.status_of(None)
+    }
+
+    /// Allocations in use.
+    pub fn allocations(&self) -> usize {
+        self.shared.allocations()
+    }
+
+    /// A configuration that is more than the initial one is in force, and the end is not near.
+    pub fn ready(&self) -> bool {
+        self.shared.is_ready()
+    }
+
+    /// Every worker works. One that has died takes its clients with it: start the process anew.
+    pub fn healthy(&self) -> bool {
+        self.workers.iter().all(|worker| !worker.is_finished())
+    }
+
+    /// The number of workers.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Begins the end: readiness is over, new allocations are refused with 508, those in use live on.
+    pub fn drain(&self) {
+        self.shared.drain();
+    }
+
+    /// Ends it, clients or not.
+    pub fn stop(self) {}
+}
+
+impl Drop for Dataplane {
+    fn drop(&mut self) {
+        self.shared.stop();
+        for worker in self.workers.drain(..) {
+            // A worker that died has said so.
+            let _ = worker.join();
+        }
+        self.control.stop();
+    }
+}

@@ -11,8 +11,8 @@ use crate::cmsg::Control;
 /// A Data indication to an IPv6 peer needs 48 (20 header, 24 XOR-PEER-ADDRESS, 4 DATA).
 pub const HEADROOM: usize = 64;
 
-/// Largest payload of a slot in bytes: any UDP datagram fits.
-pub const SLOT_CAPACITY: usize = 65_536;
+/// Largest payload of a slot in bytes: any UDP datagram fits, and any frame of a stream with what came before it.
+pub const SLOT_CAPACITY: usize = 65 << 10;
 
 /// Bytes behind the payload, for padding. Also keeps slots from starting at equal offsets within a page,
 /// where they would compete for the same few cache lines.
@@ -90,12 +90,15 @@ pub struct Packet<'a> {
 /// A batch of packets in memory that is allocated once.
 ///
 /// Slots are handed out front to back by [`Arena::receive`](crate::Arena::receive) and
-/// [`Arena::take`], and all come back at once with [`Arena::clear`]. Memory that no packet has ever
+/// [`Arena::take`], and all come back at once with [`Arena::clear`]. One more, [`Arena::spare`], is never
+/// handed out and always there. Memory that no packet has ever
 /// reached is never touched: a slot that only sees small packets costs one or two pages.
 #[derive(Debug)]
 pub struct Arena {
     memory: Vec<u8>,
     meta: Vec<Meta>,
+    /// How many slots can be handed out; the spare one is behind them.
+    slots: u16,
     used: usize,
     pub(crate) scratch: Scratch,
 }
@@ -113,29 +116,31 @@ pub(crate) struct Scratch {
 unsafe impl Send for Scratch {}
 
 impl Arena {
-    /// An arena of `slots` packets, at most 65 535.
+    /// An arena of `slots` packets and a spare one.
     ///
     /// # Panics
-    /// If `slots` is zero or larger than that.
-    pub fn new(slots: usize) -> Self {
-        assert!(slots > 0 && slots <= usize::from(u16::MAX), "between 1 and 65535 slots");
+    /// If `slots` is zero, or 65 535.
+    pub fn new(slots: u16) -> Self {
+        assert!(slots > 0 && slots < u16::MAX, "between 1 and 65534 slots");
+        let all = usize::from(slots) + 1;
         let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
-            memory: vec![0; slots * STRIDE],
-            meta: vec![Meta { len: 0, from: nobody, to: None, truncated: false }; slots],
+            memory: vec![0; all * STRIDE],
+            meta: vec![Meta { len: 0, from: nobody, to: None, truncated: false }; all],
+            slots,
             used: 0,
             scratch: Scratch {
-                names: Vec::with_capacity(slots),
-                controls: Vec::with_capacity(slots),
-                vectors: Vec::with_capacity(slots),
-                headers: Vec::with_capacity(slots),
+                names: Vec::with_capacity(all),
+                controls: Vec::with_capacity(all),
+                vectors: Vec::with_capacity(all),
+                headers: Vec::with_capacity(all),
             },
         }
     }
 
     /// How many slots are left before the arena must be cleared.
     pub fn free(&self) -> usize {
-        self.meta.len() - self.used
+        usize::from(self.slots) - self.used
     }
 
     /// Gives all slots back. Slots handed out earlier no longer name anything meaningful.
@@ -152,6 +157,11 @@ impl Arena {
         self.used += 1;
         self.meta[slot].len = 0;
         u16::try_from(slot).ok().map(Slot)
+    }
+
+    /// A slot that is always there, for bytes that are sent before anything else happens.
+    pub fn spare(&self) -> Slot {
+        Slot(self.slots)
     }
 
     /// The received datagram in a slot.
@@ -265,6 +275,7 @@ mod tests {
         assert!(arena.take().is_some());
         assert_eq!(arena.free(), 0);
         assert!(arena.take().is_none());
+        arena.payload_mut(arena.spare())[0] = 1;
         arena.clear();
         assert!(arena.take().is_some());
     }

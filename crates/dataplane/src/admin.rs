@@ -1,0 +1,178 @@
+//! The HTTP servers of the process: health, status, metrics. One server per address, whatever it serves;
+//! what it serves can change while it runs.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::endpoint::Bind;
+use crate::plan::Roles;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// A client that takes longer for its request's headers is no probe and no scraper.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections served at a time; further ones wait.
+const MAX_CONNECTIONS: usize = 64;
+
+/// What the servers show.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// Whether traffic should be sent here.
+    fn ready(&self) -> bool;
+    /// The status document: of the gateway named, else of those given.
+    fn status(&self, named: Option<&str>, roles: &Roles) -> Option<String>;
+    /// The metrics text.
+    fn metrics(&self) -> String;
+}
+
+/// A running HTTP server. Dropped, it closes its socket and its connections.
+#[derive(Debug)]
+pub(crate) struct Server {
+    roles: Arc<ArcSwap<Roles>>,
+    task: AbortHandle,
+}
+
+/// Binds an address without serving it yet.
+pub(crate) fn bind(bind: Bind) -> io::Result<TcpListener> {
+    let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+    for addr in bind.candidates() {
+        result = TcpListener::bind(addr);
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => break,
+            Err(_) => {}
+            Ok(listener) => {
+                listener.set_nonblocking(true)?;
+                break;
+            }
+        }
+    }
+    result
+}
+
+impl Server {
+    /// Serves `roles` on `listener`.
+    pub(crate) fn start(
+        listener: TcpListener,
+        roles: Roles,
+        source: Weak<impl Source>,
+        runtime: &Handle,
+    ) -> io::Result<Self> {
+        let _context = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let roles = Arc::new(ArcSwap::from_pointee(roles));
+        let service = Service { roles: Arc::clone(&roles), source };
+        let task = runtime.spawn(accept(listener, Arc::new(service))).abort_handle();
+        Ok(Self { roles, task })
+    }
+
+    /// Serves something else from now on.
+    pub(crate) fn set_roles(&self, roles: Roles) {
+        self.roles.store(Arc::new(roles));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept<S: Source>(listener: tokio::net::TcpListener, service: Arc<Service<S>>) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    // Aborting this task drops the set, and with it every connection.
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let service = Arc::clone(&service);
+                connections.spawn(async move {
+                    let handle = service_fn(|request| {
+                        let response = service.respond(&request);
+                        async { Ok::<_, Infallible>(response) }
+                    });
+                    // A connection that breaks is the client's business.
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .timer(TokioTimer::new())
+                        .header_read_timeout(HEADER_TIMEOUT)
+                        .serve_connection(TokioIo::new(stream), handle)
+                        .await;
+                    drop(slot);
+                });
+            }
+            // Out of files, most likely: others will be closed.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+struct Service<S> {
+    roles: Arc<ArcSwap<Roles>>,
+    source: Weak<S>,
+}
+
+impl<S: Source> Service<S> {
+    fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let roles = self.roles.load();
+        let Some(source) = self.source.upgrade() else { return not_found() };
+        let path = request.uri().path();
+        match path {
+            "/live" if !roles.health.is_empty() => response(StatusCode::OK, JSON, "{}\n"),
+            "/ready" if !roles.health.is_empty() => ready(source.ready()),
+            "/status" if !roles.health.is_empty() => {
+                let named = request.uri().query().and_then(|query| parameter(query, "gateway"));
+                match source.status(named.as_deref(), &roles) {
+                    Some(status) => response(StatusCode::OK, JSON, status),
+                    None => not_found(),
+                }
+            }
+            _ if roles.metrics.contains(path) || roles.metrics.contains("/") => {
+                response(StatusCode::OK, PROMETHEUS, source.metrics())
+            }
+            _ => not_found(),
+        }
+    }
+}
+
+fn ready(ready: bool) -> Response<Full<Bytes>> {
+    if ready {
+        response(StatusCode::OK, JSON, "{\"status\":200,\"message\":\"READY\"}\n")
+    } else {
+        let body = "{\"status\":503,\"message\":\"stunnerd not ready\"}\n";
+        response(StatusCode::SERVICE_UNAVAILABLE, JSON, body)
+    }
+}
+
+fn not_found() -> Response<Full<Bytes>> {
+    response(StatusCode::NOT_FOUND, PLAIN, "404 page not found\n")
+}
+
+fn response(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// The value of a query parameter. Names of gateways need no escapes but that of the slash.
+fn parameter(query: &str, name: &str) -> Option<String> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
+    Some(value.replace("%2F", "/").replace("%2f", "/"))
+}

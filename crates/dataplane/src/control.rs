@@ -1,0 +1,355 @@
+//! Everything that is not packets: the state of the process, the thread of its HTTP servers and resolver, and
+//! the orders to the workers.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+
+use config::Config;
+use net::Waker;
+use rand_chacha::ChaCha12Rng;
+use rand_core::SeedableRng as _;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use turn::addr::ListenerId;
+use turn::nonce::NonceKey;
+use turn::server::Settings;
+
+use crate::Options;
+use crate::admin::{self, Source};
+use crate::apply::{ApplyError, Prepared, Report, Running};
+use crate::listener::ListenerSocket;
+use crate::metrics::{self, Metrics};
+use crate::plan::{Plan, Roles, Wanted};
+use crate::quota::Quota;
+use crate::refusal::RefusalLog;
+use crate::resolve::{Domains, System};
+use crate::shard::{Converge, Order, Setup, Shard};
+use crate::status::{Phase, Status};
+use crate::view::View;
+
+/// Files that are not clients' or relays': event queues, logs, HTTP connections, listeners.
+const RESERVED_FILES: u64 = 256;
+
+/// The thread of the asynchronous parts.
+#[derive(Debug)]
+pub(crate) struct Control {
+    runtime: Handle,
+    end: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Control {
+    pub(crate) fn start() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let end = CancellationToken::new();
+        let ended = end.clone();
+        let thread = thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || runtime.block_on(ended.cancelled()))?;
+        Ok(Self { runtime: handle, end, thread: Some(thread) })
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.end.cancel();
+        if let Some(thread) = self.thread.take() {
+            // It runs nothing that panics, and there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the threads of a dataplane have in common. Packets never come near it.
+pub(crate) struct Shared {
+    options: Options,
+    runtime: Handle,
+    workers: Vec<Worker>,
+    running: Mutex<Running>,
+    domains: Domains<System>,
+    metrics: Arc<Metrics>,
+    quota: Arc<Quota>,
+    configured: AtomicBool,
+}
+
+/// A running worker; it ends with the reason why it could not go on.
+pub(crate) type WorkerThread = JoinHandle<io::Result<()>>;
+
+/// The way to a worker.
+struct Worker {
+    orders: Sender<Order>,
+    waker: Waker,
+}
+
+impl Worker {
+    fn order(&self, order: Order) -> Result<(), ApplyError> {
+        self.orders.send(order).map_err(|_| ApplyError::WorkerDied)?;
+        self.waker.wake();
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Starts the workers.
+    pub(crate) fn start(options: Options, runtime: &Handle) -> io::Result<(Arc<Self>, Vec<WorkerThread>)> {
+        let processors = net::limit::processors()?;
+        let available = thread::available_parallelism()?.get();
+        let count = if options.workers == 0 { available } else { options.workers };
+        let files = net::limit::raise_open_files()?.saturating_sub(RESERVED_FILES);
+        let files = usize::try_from(files).unwrap_or(usize::MAX);
+        let metrics = Arc::new(Metrics::new(count));
+        let quota = Arc::new(Quota::new(files / 2));
+        let refusals = Arc::new(RefusalLog::default());
+        let mut seeds = system_rng()?;
+        let nonce_key = NonceKey::generate(&mut seeds);
+        let mut workers = Vec::new();
+        let mut threads = Vec::new();
+        for index in 0..count {
+            let (sender, orders) = mpsc::channel();
+            let shard = Shard::new(Setup {
+                index,
+                orders,
+                view: Arc::new(View::empty(Arc::clone(&quota))),
+                metrics: Arc::clone(&metrics),
+                refusals: Arc::clone(&refusals),
+                settings: Settings::new(nonce_key.clone()),
+                rng: ChaCha12Rng::from_rng(&mut seeds),
+                max_streams: files / 2 / count,
+            })?;
+            workers.push(Worker { orders: sender, waker: shard.waker() });
+            // One worker on each processor of this machine stays where its caches are. Fewer leave the
+            // choice to the scheduler, which knows who else is there.
+            let processor = (count > 1 && count == processors.len()).then(|| processors[index]);
+            threads.push(spawn(index, shard, processor)?);
+        }
+        let shared = Arc::new_cyclic(|shared: &Weak<Self>| {
+            let shared = Weak::clone(shared);
+            let changed = move || shared.upgrade().into_iter().for_each(|shared| shared.republish());
+            Self {
+                options,
+                runtime: runtime.clone(),
+                workers,
+                running: Mutex::default(),
+                domains: Domains::new(System::default(), runtime.clone(), changed),
+                metrics,
+                quota,
+                configured: AtomicBool::new(false),
+            }
+        });
+        Ok((shared, threads))
+    }
+
+    pub(crate) fn apply(self: &Arc<Self>, configs: &BTreeMap<String, Config>) -> Result<Report, ApplyError> {
+        let wanted = Wanted::check(configs)?;
+        let zero = wanted.gateways.values().all(|gateway| gateway.config.is_bootstrap());
+        let mut running = self.running();
+        let plan = Plan::between(&running.wanted, &wanted);
+        let report = Report { restarted: plan.restarted.clone(), refused: wanted.refused.clone() };
+        if self.options.dry_run {
+            running.commit(&plan, wanted, BTreeMap::new(), &self.metrics)?;
+        } else {
+            self.carry_out(&mut running, &plan, wanted)?;
+        }
+        if !zero {
+            self.configured.store(true, Ordering::Release);
+        }
+        self.log(&running, &report);
+        Ok(report)
+    }
+
+    fn carry_out(
+        self: &Arc<Self>,
+        running: &mut Running,
+        plan: &Plan,
+        wanted: Wanted,
+    ) -> Result<(), ApplyError> {
+        let mut prepared = running.prepare(plan, &wanted, self.workers.len())?;
+        let servers = self.start_servers(&mut prepared, &wanted)?;
+        // From here on nothing fails.
+        let opened = prepared.take_opened();
+        let close = running.commit(plan, wanted, opened, &self.metrics)?;
+        self.domains.set(running.wanted.domains());
+        self.converge(running, prepared.sockets, &close)?;
+        running.servers.retain(|bind, _| !plan.retire.contains(bind));
+        running.servers.extend(servers);
+        for (bind, roles) in running.roles() {
+            if let Some(server) = running.servers.get(bind) {
+                server.set_roles(roles.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn start_servers(
+        self: &Arc<Self>,
+        prepared: &mut Prepared,
+        wanted: &Wanted,
+    ) -> Result<Vec<(crate::endpoint::Bind, admin::Server)>, ApplyError> {
+        let start = |(bind, listener)| {
+            let roles = wanted.endpoints.get(&bind).cloned().unwrap_or_default();
+            let server = admin::Server::start(listener, roles, Arc::downgrade(self), &self.runtime)
+                .map_err(|source| ApplyError::Serve { address: bind.to_string(), source })?;
+            Ok((bind, server))
+        };
+        prepared.servers.drain(..).map(start).collect()
+    }
+
+    /// Tells every worker and waits until all of them have done it.
+    fn converge(
+        &self,
+        running: &Running,
+        sockets: Vec<Vec<ListenerSocket>>,
+        close: &[ListenerId],
+    ) -> Result<(), ApplyError> {
+        let view = Arc::new(self.view(running));
+        let (done, all_done) = mpsc::channel();
+        for (worker, open) in self.workers.iter().zip(sockets) {
+            let converge =
+                Converge { view: Arc::clone(&view), open, close: close.to_vec(), done: Some(done.clone()) };
+            worker.order(Order::Converge(converge))?;
+        }
+        drop(done);
+        for _ in &self.workers {
+            all_done.recv().map_err(|_| ApplyError::WorkerDied)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the workers that domains have other addresses.
+    fn republish(&self) {
+        let running = self.running();
+        let view = Arc::new(self.view(&running));
+        for worker in &self.workers {
+            let converge =
+                Converge { view: Arc::clone(&view), open: Vec::new(), close: Vec::new(), done: None };
+            // A worker that died has been noticed elsewhere.
+            let _ = worker.order(Order::Converge(converge));
+        }
+    }
+
+    fn view(&self, running: &Running) -> View {
+        let resolved = |domain: &str| -> Vec<IpAddr> { self.domains.addresses(domain) };
+        running.view(&self.quota, &resolved)
+    }
+
+    fn log(&self, running: &Running, report: &Report) {
+        let (listeners, clusters) = (
+            running.wanted.listeners.len(),
+            running.wanted.gateways.values().map(|gateway| gateway.config.clusters.len()).sum::<usize>(),
+        );
+        let restarted = match &report.restarted[..] {
+            [] => String::new(),
+            some => format!(", restarted: [{}]", some.join("], [")),
+        };
+        tracing::info!(
+            target: "reconciler",
+            "configuration in force: {listeners} listeners, {clusters} clusters{restarted}"
+        );
+        for refused in &report.refused {
+            tracing::error!(
+                target: "reconciler",
+                "listener {:?} of gateway {:?} does not run: {}",
+                refused.listener,
+                refused.gateway,
+                refused.reason
+            );
+        }
+    }
+
+    /// The state of some gateways, or of all.
+    pub(crate) fn status_of(&self, names: Option<&dyn Fn(&str) -> bool>) -> Status {
+        let running = self.running();
+        let gateways = running.wanted.gateways.iter();
+        let shown = gateways.filter(|(name, _)| names.is_none_or(|names| names(name)));
+        Status::of(shown.map(|(_, gateway)| &gateway.config), self.allocations(), self.phase())
+    }
+
+    fn phase(&self) -> Phase {
+        if self.quota.is_draining() {
+            Phase::Terminating
+        } else if self.is_ready() {
+            Phase::Ready
+        } else {
+            Phase::NotReady
+        }
+    }
+
+    pub(crate) fn allocations(&self) -> usize {
+        self.metrics.allocations()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.configured.load(Ordering::Acquire) && !self.quota.is_draining()
+    }
+
+    pub(crate) fn drain(&self) {
+        self.quota.drain();
+    }
+
+    pub(crate) fn stop(&self) {
+        self.running().servers.clear();
+        self.domains.set([]);
+        for worker in &self.workers {
+            // A worker that died needs no order.
+            let _ = worker.order(Order::Stop);
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for Shared {
+    fn ready(&self) -> bool {
+        self.is_ready() || self.options.force_ready && self.configured.load(Ordering::Acquire)
+    }
+
+    fn status(&self, named: Option<&str>, roles: &Roles) -> Option<String> {
+        let status = match named {
+            Some(name) if roles.health.contains(name) => self.status_of(Some(&|gateway| gateway == name)),
+            Some(_) => return None,
+            None => self.status_of(Some(&|gateway| roles.health.contains(gateway))),
+        };
+        serde_json::to_string(&status).ok()
+    }
+
+    fn metrics(&self) -> String {
+        metrics::encode(&self.metrics).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+fn spawn(index: usize, shard: Shard, processor: Option<usize>) -> io::Result<WorkerThread> {
+    thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        if let Some(processor) = processor {
+            // Where it runs is a matter of speed only.
+            let _ = net::limit::pin_to(processor);
+        }
+        let end = shard.run();
+        if let Err(error) = &end {
+            tracing::error!(target: "stunner", "worker {index} ends: {error}");
+        }
+        end
+    })
+}
+
+/// A generator seeded by the operating system, to seed the workers' from.
+fn system_rng() -> io::Result<ChaCha12Rng> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(ChaCha12Rng::from_seed(seed))
+}

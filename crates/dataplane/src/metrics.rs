@@ -1,0 +1,172 @@
+//! Counters: written by one worker each, without locks or sharing of cache lines, and summed when somebody
+//! scrapes. Names and labels are those of the original.
+
+mod collector;
+mod process;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use turn::server::{Counters, DropReason, RejectReason};
+
+pub(crate) use collector::encode;
+
+/// A counter with a single writer, who needs no atomic read-modify-write.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(AtomicU64);
+
+impl Tally {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.get().wrapping_add(count), Ordering::Relaxed);
+    }
+
+    fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Packets and bytes in one direction.
+#[derive(Debug, Default)]
+pub(crate) struct Direction {
+    packets: Tally,
+    bytes: Tally,
+}
+
+impl Direction {
+    pub(crate) fn count(&self, bytes: usize) {
+        self.packets.add(1);
+        self.bytes.add(bytes as u64);
+    }
+}
+
+/// What one worker counts for one listener or cluster. On cache lines of its own: two, since processors
+/// fetch them in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Traffic {
+    /// Received from clients (listener) or peers (cluster).
+    pub(crate) rx: Direction,
+    /// Sent to them.
+    pub(crate) tx: Direction,
+    /// Connections, or UDP sockets, that began to be.
+    pub(crate) opened: Tally,
+    /// Those that ended.
+    pub(crate) closed: Tally,
+}
+
+/// The counters of one listener or cluster, one part per worker.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    workers: Box<[Traffic]>,
+}
+
+impl Meter {
+    fn new(workers: usize) -> Self {
+        Self { workers: (0..workers).map(|_| Traffic::default()).collect() }
+    }
+
+    /// The part that this worker, and nobody else, writes.
+    pub(crate) fn of(&self, worker: usize) -> &Traffic {
+        &self.workers[worker]
+    }
+
+    fn sum(&self, tally: impl Fn(&Traffic) -> &Tally) -> u64 {
+        self.workers.iter().map(|traffic| tally(traffic).get()).sum()
+    }
+}
+
+/// What one worker counts for the process.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct WorkerStats {
+    allocations: AtomicUsize,
+    dropped: [Tally; DropReason::ALL.len()],
+    refused: [Tally; RejectReason::ALL.len()],
+    /// Datagrams given up because a socket's send buffer was full.
+    pub(crate) send_buffer_full: Tally,
+    /// Datagrams the kernel would not send at all.
+    pub(crate) not_sendable: Tally,
+    /// Messages given up because a stream client reads too slowly.
+    pub(crate) slow_reader: Tally,
+    /// Datagrams that were cut off on reception and therefore dropped.
+    pub(crate) truncated: Tally,
+}
+
+impl WorkerStats {
+    pub(crate) fn publish_allocations(&self, count: usize) {
+        self.allocations.store(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn publish_counters(&self, counters: &Counters) {
+        for (tally, reason) in self.dropped.iter().zip(DropReason::ALL) {
+            tally.set(counters.drops(reason));
+        }
+        for (tally, reason) in self.refused.iter().zip(RejectReason::ALL) {
+            tally.set(counters.rejects(reason));
+        }
+    }
+}
+
+/// All counters of the process.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    workers: Box<[WorkerStats]>,
+    listeners: Meters,
+    clusters: Meters,
+}
+
+/// Meters by the name in their label. One that was in use once stays: counters never go back.
+#[derive(Debug, Default)]
+struct Meters(Mutex<BTreeMap<String, Arc<Meter>>>);
+
+impl Metrics {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            workers: (0..workers).map(|_| WorkerStats::default()).collect(),
+            listeners: Meters::default(),
+            clusters: Meters::default(),
+        }
+    }
+
+    /// What this worker, and nobody else, writes.
+    pub(crate) fn worker(&self, worker: usize) -> &WorkerStats {
+        &self.workers[worker]
+    }
+
+    pub(crate) fn listener(&self, name: &str) -> Arc<Meter> {
+        self.listeners.named(name, self.workers.len())
+    }
+
+    pub(crate) fn cluster(&self, name: &str) -> Arc<Meter> {
+        self.clusters.named(name, self.workers.len())
+    }
+
+    /// Live allocations of all workers.
+    pub(crate) fn allocations(&self) -> usize {
+        self.workers.iter().map(|stats| stats.allocations.load(Ordering::Relaxed)).sum()
+    }
+}
+
+impl Meters {
+    fn named(&self, name: &str, workers: usize) -> Arc<Meter> {
+        let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meter) = meters.get(name) {
+            return Arc::clone(meter);
+        }
+        let meter = Arc::new(Meter::new(workers));
+        meters.insert(name.to_owned(), Arc::clone(&meter));
+        meter
+    }
+
+    fn all(&self) -> Vec<(String, Arc<Meter>)> {
+        let meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        meters.iter().map(|(name, meter)| (name.clone(), Arc::clone(meter))).collect()
+    }
+}

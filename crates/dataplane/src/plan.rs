@@ -1,0 +1,271 @@
+//! From configurations to what has to be done: checked values, and the difference to what is running.
+//! Nothing here touches a socket.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use config::diff::{Change, Diff, ListenerEffect};
+use config::{Auth, AuthKind, Config, HttpEndpoint, Listener, Protocol};
+use turn::addr::Transport;
+use turn::credentials::{Authority, Realm};
+
+use crate::apply::ApplyError;
+use crate::endpoint::Bind;
+
+#[cfg(test)]
+mod tests;
+
+/// A listener or cluster of one of the gateways.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) gateway: String,
+    pub(crate) name: String,
+}
+
+/// What is to run.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) gateways: BTreeMap<String, Gateway>,
+    pub(crate) listeners: BTreeMap<Key, WantedListener>,
+    pub(crate) endpoints: BTreeMap<Bind, Roles>,
+    /// Listeners that cannot run although their configuration is valid, and why.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// A configuration, normalised, and what was read out of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Gateway {
+    pub(crate) config: Config,
+    pub(crate) authority: Authority,
+}
+
+/// A listener whose texts are values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WantedListener {
+    pub(crate) transport: Transport,
+    /// Where its sockets listen.
+    pub(crate) bind: SocketAddr,
+    /// The relay address as configured, possibly unspecified.
+    pub(crate) address: IpAddr,
+    pub(crate) bind_ip: Option<IpAddr>,
+    pub(crate) routes: Vec<String>,
+}
+
+/// What an HTTP server of the process serves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Roles {
+    /// The gateways whose health it shows.
+    pub(crate) health: BTreeSet<String>,
+    /// The paths that show metrics.
+    pub(crate) metrics: BTreeSet<String>,
+}
+
+/// A listener that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The gateway it belongs to.
+    pub gateway: String,
+    /// Its name.
+    pub listener: String,
+    /// Why, and what would help.
+    pub reason: String,
+}
+
+impl Wanted {
+    /// Checks everything that can be checked without touching anything.
+    pub(crate) fn check(configs: &BTreeMap<String, Config>) -> Result<Self, ApplyError> {
+        let mut wanted = Self::default();
+        for (name, config) in configs {
+            wanted.gateway(name, config.clone())?;
+        }
+        wanted.refuse_clashes()?;
+        Ok(wanted)
+    }
+
+    fn gateway(&mut self, name: &str, config: Config) -> Result<(), ApplyError> {
+        let invalid = |error: &dyn std::error::Error| ApplyError::Invalid {
+            gateway: name.to_owned(),
+            problem: error.to_string(),
+        };
+        let config = config.validate().map_err(|error| invalid(&error))?;
+        let authority = authority(&config).map_err(|error| invalid(&error))?;
+        for listener in &config.listeners {
+            match transport(listener.protocol) {
+                Ok(transport) => {
+                    let key = Key { gateway: name.to_owned(), name: listener.name.clone() };
+                    let checked =
+                        WantedListener::check(listener, transport).map_err(|error| invalid(&error))?;
+                    self.listeners.insert(key, checked);
+                }
+                Err(reason) => self.refused.push(Refused {
+                    gateway: name.to_owned(),
+                    listener: listener.name.clone(),
+                    reason,
+                }),
+            }
+        }
+        let unbindable =
+            |field: &str| ApplyError::Invalid { gateway: name.to_owned(), problem: unbindable(field) };
+        let bind = |endpoint: &HttpEndpoint, field| Bind::of(endpoint).ok_or_else(|| unbindable(field));
+        if let Some(endpoint) = config.admin.healthcheck().map_err(|error| invalid(&error))? {
+            let roles = self.endpoints.entry(bind(&endpoint, "healthcheck_endpoint")?).or_default();
+            roles.health.insert(name.to_owned());
+        }
+        if let Some(endpoint) = config.admin.metrics().map_err(|error| invalid(&error))? {
+            let roles = self.endpoints.entry(bind(&endpoint, "metrics_endpoint")?).or_default();
+            roles.metrics.insert(endpoint.path);
+        }
+        self.gateways.insert(name.to_owned(), Gateway { config, authority });
+        Ok(())
+    }
+
+    /// Two listeners of one transport on one port would split the clients between them in silence.
+    fn refuse_clashes(&self) -> Result<(), ApplyError> {
+        let listeners: Vec<_> = self.listeners.iter().collect();
+        for (at, (key, listener)) in listeners.iter().enumerate() {
+            if let Some((other, _)) = listeners[..at].iter().find(|(_, other)| listener.clashes_with(other)) {
+                return Err(ApplyError::PortClash {
+                    port: listener.bind.port(),
+                    transport: socket_kind(listener.transport),
+                    first: other.name.clone(),
+                    second: key.name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every domain some cluster lists.
+    pub(crate) fn domains(&self) -> impl Iterator<Item = &str> {
+        let clusters = self.gateways.values().flat_map(|gateway| &gateway.config.clusters);
+        clusters.flat_map(|cluster| cluster.domains()).map(String::as_str)
+    }
+}
+
+impl WantedListener {
+    fn check(listener: &Listener, transport: Transport) -> Result<Self, config::Error> {
+        let bind_ip = listener.bind_ip()?.filter(|ip| !ip.is_unspecified());
+        Ok(Self {
+            transport,
+            bind: bind_ip.map_or_else(
+                || net::addr::dual_stack(listener.port),
+                |ip| SocketAddr::new(ip.to_canonical(), listener.port),
+            ),
+            address: listener.relay_address()?.to_canonical(),
+            bind_ip,
+            routes: listener.routes.clone(),
+        })
+    }
+
+    /// Whether both want one port, if on different addresses.
+    pub(crate) fn shares_port_with(&self, other: &Self) -> bool {
+        socket_kind(self.transport) == socket_kind(other.transport) && self.bind.port() == other.bind.port()
+    }
+
+    fn clashes_with(&self, other: &Self) -> bool {
+        self.shares_port_with(other)
+            && match (self.bind_ip, other.bind_ip) {
+                (Some(one), Some(two)) => one == two,
+                _ => true,
+            }
+    }
+}
+
+/// The kind of socket a transport needs.
+fn socket_kind(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp | Transport::Dtls => "UDP",
+        Transport::Tcp | Transport::Tls => "TCP",
+    }
+}
+
+/// The transports there are sockets for. TLS and DTLS get theirs here.
+fn transport(protocol: Protocol) -> Result<Transport, String> {
+    match protocol {
+        Protocol::Udp => Ok(Transport::Udp),
+        Protocol::Tcp => Ok(Transport::Tcp),
+        Protocol::Tls | Protocol::Dtls => Err(format!(
+            "{protocol} is not served by this version; use TURN-UDP or TURN-TCP, the other listeners run"
+        )),
+    }
+}
+
+fn unbindable(field: &str) -> String {
+    format!(
+        "admin.{field}: the host is not an address of this machine; write http://ADDRESS:PORT or http://:PORT"
+    )
+}
+
+fn authority(config: &Config) -> Result<Authority, turn::credentials::RealmTooLong> {
+    let realm = Realm::new(&config.auth.realm)?;
+    let credentials = &config.auth.credentials;
+    let exposed = |secret: &Option<config::Secret>| {
+        secret.as_ref().map_or_else(String::new, |secret| secret.expose().to_owned())
+    };
+    Ok(match config.auth.kind {
+        AuthKind::Static => {
+            Authority::fixed(realm, &exposed(&credentials.username), &exposed(&credentials.password))
+        }
+        AuthKind::Ephemeral => Authority::ephemeral(realm, &exposed(&credentials.secret)),
+        AuthKind::None => Authority::nobody(realm),
+    })
+}
+
+/// What has to be done to get from one state to the other.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Listeners that need sockets: new ones and restarted ones.
+    pub(crate) open: Vec<Key>,
+    /// Listeners whose sockets close: those that are gone and restarted ones.
+    pub(crate) close: Vec<Key>,
+    /// HTTP servers to start.
+    pub(crate) serve: Vec<Bind>,
+    /// HTTP servers to stop.
+    pub(crate) retire: Vec<Bind>,
+    /// What users would call a restart, for the report.
+    pub(crate) restarted: Vec<String>,
+}
+
+impl Plan {
+    /// The difference.
+    pub(crate) fn between(old: &Wanted, new: &Wanted) -> Self {
+        let mut plan = Self::default();
+        let mut restarting = BTreeSet::new();
+        for (name, gateway) in &new.gateways {
+            if let Some(before) = old.gateways.get(name) {
+                plan.restarts(name, &before.config, &gateway.config, &mut restarting);
+            }
+        }
+        for key in new.listeners.keys() {
+            let runs = old.listeners.contains_key(key);
+            if !runs || restarting.contains(key) {
+                plan.open.push(key.clone());
+            }
+        }
+        for key in old.listeners.keys() {
+            if !new.listeners.contains_key(key) || restarting.contains(key) {
+                plan.close.push(key.clone());
+            }
+        }
+        plan.serve.extend(new.endpoints.keys().filter(|bind| !old.endpoints.contains_key(bind)));
+        plan.retire.extend(old.endpoints.keys().filter(|bind| !new.endpoints.contains_key(bind)));
+        plan
+    }
+
+    fn restarts(&mut self, gateway: &str, old: &Config, new: &Config, restarting: &mut BTreeSet<Key>) {
+        // The realm is taken from the snapshot with every request, so another realm restarts nothing here.
+        let auth = Auth { realm: new.auth.realm.clone(), ..old.auth.clone() };
+        let old = Config { auth, ..old.clone() };
+        let diff = Diff::between(&old, new);
+        for change in &diff.listeners {
+            if let Change::Changed { new, effect: ListenerEffect::Restart, .. } = change {
+                restarting.insert(Key { gateway: gateway.to_owned(), name: new.name.clone() });
+            }
+        }
+        for entry in diff.restarts() {
+            if !self.restarted.contains(&entry) {
+                self.restarted.push(entry);
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! How many allocations a user, and the process, may have at a time.
+//!
+//! A unit is taken when an allocation is admitted and given back when the value the server holds is dropped,
+//! so no end of an allocation can miss it. Units are counted even where there is no limit: a limit may be set
+//! later.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashMap;
+use turn::server::{Denial, QuotaUnit};
+
+/// The process-wide book of allocations. Locked when one begins and when it ends.
+#[derive(Debug)]
+pub(crate) struct Quota {
+    users: Mutex<HashMap<User, u32, foldhash::quality::RandomState>>,
+    held: AtomicUsize,
+    capacity: usize,
+    draining: AtomicBool,
+}
+
+/// A user of one gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct User {
+    gateway: Arc<str>,
+    name: Box<str>,
+}
+
+struct Unit {
+    quota: Arc<Quota>,
+    user: User,
+}
+
+impl Quota {
+    /// A book that admits `capacity` allocations in all.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            users: Mutex::default(),
+            held: AtomicUsize::new(0),
+            capacity,
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Admits nothing any more.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Takes a unit for a user who may have `limit` of them; 0 is no limit.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        gateway: &Arc<str>,
+        user: &str,
+        limit: u32,
+    ) -> Result<QuotaUnit, Denial> {
+        if self.is_draining() {
+            return Err(Denial::Draining);
+        }
+        if self.held.load(Ordering::Relaxed) >= self.capacity {
+            return Err(Denial::Capacity);
+        }
+        let user = User { gateway: Arc::clone(gateway), name: user.into() };
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = users.entry(user.clone()).or_default();
+        if limit > 0 && *held >= limit {
+            return Err(Denial::Quota);
+        }
+        *held += 1;
+        self.held.fetch_add(1, Ordering::Relaxed);
+        Ok(QuotaUnit::holding(Unit { quota: Arc::clone(self), user }))
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        self.quota.held.fetch_sub(1, Ordering::Relaxed);
+        let mut users = self.quota.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = users.get_mut(&self.user) {
+            *held -= 1;
+            if *held == 0 {
+                users.remove(&self.user);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gateway(name: &str) -> Arc<str> {
+        name.into()
+    }
+
+    #[test]
+    fn units_come_back_when_they_are_dropped_whatever_the_order() {
+        let quota = Arc::new(Quota::new(100));
+        let gw = gateway("ns/gw");
+        let first = quota.take(&gw, "alice", 2).unwrap();
+        let second = quota.take(&gw, "alice", 2).unwrap();
+        assert_eq!(quota.take(&gw, "alice", 2).unwrap_err(), Denial::Quota);
+        assert!(quota.take(&gw, "bob", 2).is_ok());
+        assert!(quota.take(&gateway("ns/other"), "alice", 2).is_ok(), "gateways count apart");
+        drop(first);
+        let third = quota.take(&gw, "alice", 2).unwrap();
+        assert_eq!(quota.take(&gw, "alice", 2).unwrap_err(), Denial::Quota);
+        drop((second, third));
+        assert!(quota.users.lock().unwrap().is_empty());
+        assert_eq!(quota.held.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_was_taken_without_a_limit_counts_once_there_is_one() {
+        let quota = Arc::new(Quota::new(100));
+        let gw = gateway("ns/gw");
+        let _held: Vec<_> = (0..3).map(|_| quota.take(&gw, "alice", 0).unwrap()).collect();
+        assert_eq!(quota.take(&gw, "alice", 3).unwrap_err(), Denial::Quota);
+    }
+
+    #[test]
+    fn a_full_or_draining_process_admits_nobody() {
+        let quota = Arc::new(Quota::new(1));
+        let gw = gateway("ns/gw");
+        let held = quota.take(&gw, "alice", 0).unwrap();
+        assert_eq!(quota.take(&gw, "bob", 0).unwrap_err(), Denial::Capacity);
+        drop(held);
+        quota.drain();
+        assert_eq!(quota.take(&gw, "bob", 0).unwrap_err(), Denial::Draining);
+    }
+}

@@ -1,0 +1,403 @@
+//! A worker: one thread, one event queue, one TURN server, and every socket its clients use.
+//!
+//! Workers share the immutable [`View`] and counters, nothing else. Other threads talk to a worker through its
+//! orders and wake it. A turn of the loop does, in this order:
+//!
+//! 1. orders: a new configuration, or the end;
+//! 2. deadlines: of the TURN server, of idle connections;
+//! 3. packets: one bounded batch for each source that is ready;
+//! 4. sending what the turn produced.
+//!
+//! Time is read once per turn. A packet is received into the arena and sent from there; relaying one takes no
+//! allocation, no lock and no look-up by name.
+
+mod datagrams;
+mod outputs;
+mod streams;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use net::{Arena, Event, Events, Interest, Poller, SendQueue, TcpListener, Token, UdpSocket, Waker};
+use rand_chacha::ChaCha12Rng;
+use slab::Slab;
+use turn::addr::{Client, ListenerId, RelayId};
+use turn::server::{Server, Settings};
+use turn::time::Now;
+
+use crate::clock;
+use crate::listener::ListenerSocket;
+use crate::metrics::{Meter, Metrics};
+use crate::refusal::RefusalLog;
+use crate::relay::Relay;
+use crate::stream::Stream;
+use crate::view::View;
+
+/// Packets in memory at a time. Few enough that they stay in the processor's cache.
+const ARENA_SLOTS: u16 = 128;
+/// Datagrams taken from a listener's socket in one turn.
+const CLIENT_BATCH: usize = 48;
+/// Datagrams taken from a relay socket in one turn. Peers of one client seldom send more between two turns.
+const PEER_BATCH: usize = 16;
+/// Connections accepted from one socket in one turn.
+const ACCEPT_BATCH: usize = 16;
+/// Sources served in one turn.
+const EVENTS: usize = 256;
+/// How long accepting rests when the process is out of files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What other threads tell a worker.
+pub(crate) enum Order {
+    /// Take over a configuration.
+    Converge(Converge),
+    /// End.
+    Stop,
+}
+
+/// A configuration on its way to a worker.
+pub(crate) struct Converge {
+    pub(crate) view: Arc<View>,
+    /// Sockets of listeners that begin.
+    pub(crate) open: Vec<ListenerSocket>,
+    /// Listeners that end, with their connections and allocations.
+    pub(crate) close: Vec<ListenerId>,
+    /// Told when it is done.
+    pub(crate) done: Option<Sender<()>>,
+}
+
+/// What a worker is made with.
+pub(crate) struct Setup {
+    pub(crate) index: usize,
+    pub(crate) orders: Receiver<Order>,
+    pub(crate) view: Arc<View>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) refusals: Arc<RefusalLog>,
+    pub(crate) settings: Settings,
+    pub(crate) rng: ChaCha12Rng,
+    /// Most connections at a time.
+    pub(crate) max_streams: usize,
+}
+
+/// A worker.
+pub(crate) struct Shard {
+    index: usize,
+    poller: Poller,
+    orders: Receiver<Order>,
+    server: Server<ChaCha12Rng>,
+    view: Arc<View>,
+    metrics: Arc<Metrics>,
+    refusals: Arc<RefusalLog>,
+    arena: Arena,
+    queue: SendQueue,
+    sockets: Sockets,
+    streams: Slab<Stream>,
+    stream_of: HashMap<Client, usize, foldhash::fast::RandomState>,
+    max_streams: usize,
+    /// The serial number of the next connection.
+    next_serial: u64,
+    /// Connections with something to write.
+    unflushed: Vec<usize>,
+    /// Deadlines of connections, possibly put off or gone since: looked at when they come up.
+    idle: BinaryHeap<Reverse<IdleDeadline>>,
+    /// Accepting rests until then.
+    accept_again: Option<Instant>,
+    /// There is something to publish about drops and refusals.
+    counters_changed: bool,
+}
+
+/// When to look at a connection, its place, and its serial number.
+type IdleDeadline = (Instant, usize, u64);
+
+/// The sockets that datagrams leave from, and those that connections come from.
+#[derive(Default)]
+struct Sockets {
+    udp: Vec<Option<Port<UdpSocket>>>,
+    tcp: Vec<Option<Port<TcpListener>>>,
+    relays: Vec<Option<Relay>>,
+}
+
+/// A listener's socket with its counters.
+struct Port<S> {
+    socket: S,
+    meter: Arc<Meter>,
+}
+
+/// What one turn of the loop knows: the configuration it began with, and the time.
+#[derive(Clone, Copy)]
+struct Turn<'t> {
+    view: &'t View,
+    now: Now,
+}
+
+/// What a token of the event queue stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Udp(usize),
+    Tcp(usize),
+    Relay(usize),
+    Stream(usize),
+}
+
+impl Source {
+    const KIND_SHIFT: u32 = 32;
+
+    fn token(self) -> Token {
+        let (kind, index) = match self {
+            Self::Udp(index) => (0, index),
+            Self::Tcp(index) => (1, index),
+            Self::Relay(index) => (2, index),
+            Self::Stream(index) => (3, index),
+        };
+        Token(kind << Self::KIND_SHIFT | index as u64)
+    }
+
+    fn of(token: Token) -> Self {
+        let index = token.0 as u32 as usize;
+        match token.0 >> Self::KIND_SHIFT {
+            0 => Self::Udp(index),
+            1 => Self::Tcp(index),
+            2 => Self::Relay(index),
+            _ => Self::Stream(index),
+        }
+    }
+}
+
+impl Sockets {
+    /// Relay sockets are told from listeners' by the highest bit of their number in the send queue.
+    const RELAY: u32 = 1 << 31;
+
+    fn listener_number(id: ListenerId) -> u32 {
+        u32::from(id.0)
+    }
+
+    fn relay_number(relay: RelayId) -> u32 {
+        Self::RELAY | relay.slot() as u32
+    }
+
+    fn numbered(&self, number: u32) -> Option<&UdpSocket> {
+        let slot = (number & !Self::RELAY) as usize;
+        if number & Self::RELAY == 0 {
+            self.udp.get(slot)?.as_ref().map(|port| &port.socket)
+        } else {
+            self.relays.get(slot)?.as_ref().map(|relay| &relay.socket)
+        }
+    }
+}
+
+impl Shard {
+    /// A worker without listeners.
+    pub(crate) fn new(setup: Setup) -> io::Result<Self> {
+        let Setup { index, orders, view, metrics, refusals, settings, rng, max_streams } = setup;
+        Ok(Self {
+            index,
+            poller: Poller::new()?,
+            orders,
+            server: Server::new(settings, rng, clock::now()),
+            view,
+            metrics,
+            refusals,
+            arena: Arena::new(ARENA_SLOTS),
+            queue: SendQueue::new(usize::from(ARENA_SLOTS)),
+            sockets: Sockets::default(),
+            streams: Slab::new(),
+            stream_of: HashMap::default(),
+            max_streams,
+            next_serial: 0,
+            unflushed: Vec::new(),
+            idle: BinaryHeap::new(),
+            accept_again: None,
+            counters_changed: false,
+        })
+    }
+
+    /// Wakes this worker when orders were sent.
+    pub(crate) fn waker(&self) -> Waker {
+        self.poller.waker()
+    }
+
+    /// Works until ordered to stop, or until nobody is left who could.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::new(EVENTS);
+        loop {
+            let timeout = self.deadline().map(|at| at.saturating_duration_since(clock::now().mono));
+            let woken = self.poller.wait(&mut events, timeout)?;
+            let now = clock::now();
+            if woken && self.obey(now).is_break() {
+                return Ok(());
+            }
+            let view = Arc::clone(&self.view);
+            let turn = Turn { view: &view, now };
+            self.handle_deadlines(turn);
+            for event in events.iter() {
+                self.handle_event(event, turn);
+            }
+            self.flush(turn);
+            self.publish();
+        }
+    }
+
+    /// The earliest moment at which something is due.
+    fn deadline(&mut self) -> Option<Instant> {
+        let server = self.server.poll_timeout().map(|deadline| deadline.at);
+        let idle = self.idle.peek().map(|Reverse((at, ..))| *at);
+        [server, idle, self.accept_again].into_iter().flatten().min()
+    }
+
+    fn obey(&mut self, now: Now) -> std::ops::ControlFlow<()> {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Converge(converge) => self.converge(converge, now),
+                Order::Stop => return std::ops::ControlFlow::Break(()),
+            }
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    /// New sockets first, then the new rules, then the end of what is gone.
+    fn converge(&mut self, converge: Converge, now: Now) {
+        let Converge { view, open, close, done } = converge;
+        self.view = Arc::clone(&view);
+        let turn = Turn { view: &view, now };
+        for socket in open {
+            self.open(socket, turn);
+        }
+        self.server.reconfigure(&*view, now);
+        self.carry_out(turn);
+        for id in close {
+            self.close(id, turn);
+        }
+        self.flush(turn);
+        self.publish();
+        if let Some(done) = done {
+            // Nobody waits any more: then nobody needs to know.
+            let _ = done.send(());
+        }
+    }
+
+    fn open(&mut self, socket: ListenerSocket, turn: Turn<'_>) {
+        let id = socket.id();
+        let Some(listener) = turn.view.get(id) else { return };
+        let (slot, meter) = (usize::from(id.0), Arc::clone(&listener.meter));
+        let added = match socket {
+            ListenerSocket::Udp(_, socket) => {
+                meter.of(self.index).opened.add(1);
+                let added = self.poller.add(&socket, Source::Udp(slot).token(), Interest::Read);
+                *slot_of(&mut self.sockets.udp, slot) = Some(Port { socket, meter });
+                added
+            }
+            ListenerSocket::Tcp(_, socket) => {
+                let added = self.poller.add(&socket, Source::Tcp(slot).token(), Interest::Read);
+                *slot_of(&mut self.sockets.tcp, slot) = Some(Port { socket, meter });
+                added
+            }
+        };
+        if let Err(error) = added {
+            let (index, name) = (self.index, &listener.name);
+            tracing::error!(target: "stunner", "worker {index}: listener {name:?} is deaf: {error}");
+        }
+    }
+
+    fn close(&mut self, id: ListenerId, turn: Turn<'_>) {
+        self.flush(turn);
+        let slot = usize::from(id.0);
+        if let Some(port) = self.sockets.udp.get_mut(slot).and_then(Option::take) {
+            port.meter.of(self.index).closed.add(1);
+        }
+        drop(self.sockets.tcp.get_mut(slot).and_then(Option::take));
+        let of_listener = |(key, stream): (usize, &Stream)| (stream.client.listener() == id).then_some(key);
+        let orphans: Vec<usize> = self.streams.iter().filter_map(of_listener).collect();
+        for key in orphans {
+            self.close_stream(key, turn);
+        }
+    }
+
+    fn handle_deadlines(&mut self, turn: Turn<'_>) {
+        if self.server.poll_timeout().is_some_and(|deadline| deadline.at <= turn.now.mono) {
+            self.server.handle_timeout(turn.now);
+            self.carry_out(turn);
+        }
+        self.close_idle_streams(turn);
+        if self.accept_again.is_some_and(|at| at <= turn.now.mono) {
+            self.accept_again = None;
+            self.listen_for_connections(Interest::Read);
+        }
+    }
+
+    fn handle_event(&mut self, event: Event, turn: Turn<'_>) {
+        match Source::of(event.token) {
+            Source::Udp(slot) => self.receive_from_clients(slot, turn),
+            Source::Relay(slot) => self.receive_from_peers(slot, turn),
+            Source::Tcp(slot) => self.accept(slot, turn),
+            Source::Stream(key) => self.handle_stream(key, event, turn),
+        }
+    }
+
+    /// Makes sure that `slots` of the arena are free, with as many again for replies.
+    fn make_room(&mut self, slots: usize, turn: Turn<'_>) {
+        if self.arena.free() < 2 * slots {
+            self.flush(turn);
+        }
+    }
+
+    /// Sends everything that waits and reuses its memory.
+    fn flush(&mut self, turn: Turn<'_>) {
+        self.flush_streams(turn);
+        self.flush_datagrams();
+        self.arena.clear();
+    }
+
+    fn flush_datagrams(&mut self) {
+        if self.queue.is_empty() {
+            return;
+        }
+        let sockets = &self.sockets;
+        let sent = self.queue.flush(&self.arena, |number| sockets.numbered(number));
+        let stats = self.metrics.worker(self.index);
+        if sent.full > 0 {
+            stats.send_buffer_full.add(sent.full as u64);
+        }
+        if sent.failed > 0 {
+            stats.not_sendable.add(sent.failed as u64);
+        }
+    }
+
+    fn publish(&mut self) {
+        let stats = self.metrics.worker(self.index);
+        stats.publish_allocations(self.server.allocations());
+        if std::mem::take(&mut self.counters_changed) {
+            stats.publish_counters(self.server.counters());
+        }
+    }
+}
+
+/// The entry of a table that grows as needed.
+fn slot_of<T>(table: &mut Vec<Option<T>>, slot: usize) -> &mut Option<T> {
+    if table.len() <= slot {
+        table.resize_with(slot + 1, || None);
+    }
+    &mut table[slot]
+}
+
+/// The address of ours that a datagram came to.
+fn local_address(socket: &UdpSocket, to: Option<std::net::IpAddr>) -> SocketAddr {
+    let bound = socket.local_addr();
+    SocketAddr::new(to.unwrap_or(bound.ip()), bound.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_names_what_it_was_made_of() {
+        for source in [Source::Udp(0), Source::Tcp(65_535), Source::Relay(1 << 31), Source::Stream(7)] {
+            assert_eq!(Source::of(source.token()), source);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Carrying out what the TURN server wants: replies, relay sockets, news about allocations.
+
+use net::{Interest, Span};
+use turn::addr::{Client, Family, ListenerId, RelayId};
+use turn::server::{Output, RelayPort};
+
+use super::{Shard, Source, Turn, slot_of};
+use crate::relay::{self, Relay};
+
+impl Shard {
+    /// Drains the server's output queue.
+    pub(super) fn carry_out(&mut self, turn: Turn<'_>) {
+        while let Some(output) = self.server.poll_output() {
+            match output {
+                Output::Send { client, message } => self.reply(client, &message),
+                Output::OpenRelay { relay, listener, family, port } => {
+                    self.open_relay(relay, listener, family, port, turn);
+                }
+                Output::CloseRelay { relay } => self.close_relay(relay),
+                Output::AllocationCreated { client, .. } => {
+                    if let Some(&key) = self.stream_of.get(&client) {
+                        self.streams[key].allocated();
+                    }
+                }
+                Output::AllocationEnded { client, .. } => self.allocation_ended(client, turn),
+                Output::Refused(refusal) => {
+                    self.counters_changed = true;
+                    self.refusals.write(&refusal, turn.view, turn.now.unix);
+                }
+            }
+        }
+    }
+
+    /// Puts a message behind the packets that already wait for the same client.
+    fn reply(&mut self, client: Client, message: &[u8]) {
+        self.counters_changed = true;
+        let (slot, at_once) = match self.arena.take() {
+            Some(slot) => (slot, false),
+            None => (self.arena.spare(), true),
+        };
+        self.arena.payload_mut(slot)[..message.len()].copy_from_slice(message);
+        self.send_span(client, Span::payload(slot, 0, message.len()));
+        if at_once {
+            self.flush_datagrams();
+        }
+    }
+
+    fn open_relay(
+        &mut self,
+        id: RelayId,
+        listener: ListenerId,
+        family: Family,
+        port: RelayPort,
+        turn: Turn<'_>,
+    ) {
+        let bind = turn.view.get(listener).and_then(|listener| listener.bind);
+        let opened = relay::open(id, family, bind, port).map(|opened| {
+            self.own(opened.relay);
+            opened.next.into_iter().for_each(|next| self.own(next));
+            opened.port
+        });
+        self.server.handle_relay_opened(id, opened, turn.now);
+    }
+
+    fn own(&mut self, relay: Relay) {
+        let slot = relay.id.slot();
+        if let Err(error) = self.poller.add(&relay.socket, Source::Relay(slot).token(), Interest::Read) {
+            tracing::error!(target: "stunner", "worker {}: a relay is deaf: {error}", self.index);
+        }
+        *slot_of(&mut self.sockets.relays, slot) = Some(relay);
+    }
+
+    fn close_relay(&mut self, id: RelayId) {
+        let entry = self.sockets.relays.get(id.slot()).and_then(Option::as_ref);
+        if entry.is_some_and(|relay| relay.id == id) {
+            // What waits for this socket must not leave from the next one in its slot.
+            self.flush_datagrams();
+            self.sockets.relays[id.slot()] = None;
+        }
+    }
+
+    fn allocation_ended(&mut self, client: Client, turn: Turn<'_>) {
+        if let Some(&key) = self.stream_of.get(&client)
+            && let Some(deadline) = self.streams[key].deallocated(turn.now.mono)
+        {
+            self.watch_idle(deadline, key);
+        }
+    }
+}

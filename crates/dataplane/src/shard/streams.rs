@@ -1,0 +1,205 @@
+//! Clients on TCP connections: accepting, reading frames, writing, closing.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Instant;
+
+use net::{Event, Flush, Interest, Read, Slot, Span, TcpStream};
+use turn::addr::{Client, ListenerId};
+use turn::server::{DropReason, Verdict};
+
+use super::datagrams::offset_in;
+use super::{ACCEPT_BATCH, ACCEPT_PAUSE, Shard, Source, Turn};
+use crate::metrics::Meter;
+use crate::stream::{Piece, READ_BUDGET, Stream};
+
+impl Shard {
+    pub(super) fn accept(&mut self, slot: usize, turn: Turn<'_>) {
+        for _ in 0..ACCEPT_BATCH {
+            let Some(port) = self.sockets.tcp.get(slot).and_then(Option::as_ref) else { return };
+            match port.socket.accept() {
+                Ok(Some(tcp)) => {
+                    let meter = Arc::clone(&port.meter);
+                    self.adopt(ListenerId(slot as u16), tcp, meter, turn);
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(target: "stunner", "worker {}: accepting rests: {error}", self.index);
+                    self.listen_for_connections(Interest::Nothing);
+                    self.accept_again = Some(turn.now.mono + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn listen_for_connections(&self, interest: Interest) {
+        for (slot, port) in self.sockets.tcp.iter().enumerate() {
+            if let Some(port) = port {
+                // It cannot fail for a socket that is in the queue.
+                let _ = self.poller.change(&port.socket, Source::Tcp(slot).token(), interest);
+            }
+        }
+    }
+
+    /// Takes charge of a connection, unless there are as many as there may be: then it is closed again.
+    fn adopt(&mut self, id: ListenerId, tcp: TcpStream, meter: Arc<Meter>, turn: Turn<'_>) {
+        if self.streams.len() >= self.max_streams {
+            return;
+        }
+        let client = Client::new(id, tcp.remote(), tcp.local());
+        let entry = self.streams.vacant_entry();
+        let key = entry.key();
+        if self.poller.add(&tcp, Source::Stream(key).token(), Interest::Read).is_err() {
+            return;
+        }
+        meter.of(self.index).opened.add(1);
+        self.next_serial += 1;
+        let stream = entry.insert(Stream::new(tcp, client, meter, self.next_serial, turn.now.mono));
+        let deadline = stream.deadline();
+        self.stream_of.insert(client, key);
+        deadline.into_iter().for_each(|deadline| self.watch_idle(deadline, key));
+    }
+
+    pub(super) fn handle_stream(&mut self, key: usize, event: Event, turn: Turn<'_>) {
+        if event.writable && !self.flush_stream(key) {
+            self.close_stream(key, turn);
+        }
+        if event.readable && !self.read(key, turn) {
+            self.close_stream(key, turn);
+        }
+    }
+
+    /// Whether the connection is still of use.
+    fn read(&mut self, key: usize, turn: Turn<'_>) -> bool {
+        self.make_room(1, turn);
+        let Some(stream) = self.streams.get_mut(key) else { return true };
+        let Some(slot) = self.arena.take() else { return true };
+        let buffer = self.arena.payload_mut(slot);
+        let mut filled = stream.restore(buffer);
+        let budget = buffer.len().min(filled + READ_BUDGET);
+        match stream.tcp.read(&mut buffer[filled..budget]) {
+            Ok(Read::Data(len)) => filled += len,
+            Ok(Read::Nothing) => {}
+            Ok(Read::End) | Err(_) => return false,
+        }
+        self.handle_frames(key, slot, filled, turn)
+    }
+
+    fn handle_frames(&mut self, key: usize, slot: Slot, filled: usize, turn: Turn<'_>) -> bool {
+        let mut at = 0;
+        // A frame may end the connection it came on.
+        while let Some(stream) = self.streams.get_mut(key) {
+            let bytes = &self.arena.payload(slot)[at..filled];
+            match stream.next(bytes) {
+                Piece::Frame { len, taken } => {
+                    if !self.handle_frame(key, slot, at, len, turn) {
+                        return false;
+                    }
+                    at += taken;
+                }
+                Piece::Unfinished => {
+                    stream.keep(bytes);
+                    return true;
+                }
+                Piece::Garbage => return false,
+            }
+        }
+        true
+    }
+
+    fn handle_frame(&mut self, key: usize, slot: Slot, at: usize, len: usize, turn: Turn<'_>) -> bool {
+        let stream = &mut self.streams[key];
+        let frame = &self.arena.payload(slot)[at..at + len];
+        stream.meter.of(self.index).rx.count(len);
+        match self.server.handle_client(stream.client, frame, turn.view, turn.now) {
+            Verdict::ToPeer { relay, peer, payload, cluster, dont_fragment } => {
+                let span = Span::payload(slot, at + offset_in(frame, payload), payload.len());
+                self.send_to_peer(relay, peer, span, dont_fragment, cluster, turn);
+            }
+            Verdict::Control => stream.touch(turn.now.mono),
+            Verdict::ToClient { .. } => {}
+            Verdict::Dropped(reason) => {
+                self.counters_changed = true;
+                if matches!(reason, DropReason::NotTurn | DropReason::Malformed) {
+                    return false;
+                }
+            }
+        }
+        self.carry_out(turn);
+        true
+    }
+
+    /// Queues a message for a connection; it is written at the end of the turn, together with others.
+    pub(super) fn write_to_stream(&mut self, key: usize, span: Span) {
+        let stream = &mut self.streams[key];
+        if stream.tcp.queue(self.arena.bytes(span)).is_err() {
+            self.metrics.worker(self.index).slow_reader.add(1);
+            return;
+        }
+        stream.meter.of(self.index).tx.count(span.len());
+        if !stream.unflushed {
+            stream.unflushed = true;
+            self.unflushed.push(key);
+        }
+    }
+
+    pub(super) fn flush_streams(&mut self, turn: Turn<'_>) {
+        while let Some(key) = self.unflushed.pop() {
+            if !self.flush_stream(key) {
+                self.close_stream(key, turn);
+            }
+        }
+    }
+
+    /// Whether the connection is still of use.
+    fn flush_stream(&mut self, key: usize) -> bool {
+        let Some(stream) = self.streams.get_mut(key) else { return true };
+        stream.unflushed = false;
+        let awaits_room = match stream.tcp.flush() {
+            Ok(Flush::Empty) => false,
+            Ok(Flush::Pending) => true,
+            Err(_) => return false,
+        };
+        if stream.awaits_room != awaits_room {
+            stream.awaits_room = awaits_room;
+            let interest = if awaits_room { Interest::ReadWrite } else { Interest::Read };
+            return self.poller.change(&stream.tcp, Source::Stream(key).token(), interest).is_ok();
+        }
+        true
+    }
+
+    /// Ends a connection and with it its allocation.
+    pub(super) fn close_stream(&mut self, key: usize, turn: Turn<'_>) {
+        let Some(stream) = self.streams.try_remove(key) else { return };
+        stream.meter.of(self.index).closed.add(1);
+        let client = stream.client;
+        self.stream_of.remove(&client);
+        // The descriptor leaves the event queue as it is closed.
+        drop(stream);
+        self.server.handle_client_closed(client, turn.now);
+        self.carry_out(turn);
+    }
+
+    pub(super) fn watch_idle(&mut self, at: Instant, key: usize) {
+        if let Some(stream) = self.streams.get(key) {
+            self.idle.push(Reverse((at, key, stream.serial)));
+        }
+    }
+
+    /// Closes connections that have been without an allocation for too long. A deadline that was put off
+    /// since it was noted is noted again.
+    pub(super) fn close_idle_streams(&mut self, turn: Turn<'_>) {
+        while let Some(Reverse((at, key, serial))) = self.idle.peek().copied()
+            && at <= turn.now.mono
+        {
+            self.idle.pop();
+            let same = self.streams.get(key).filter(|stream| stream.serial == serial);
+            match same.and_then(Stream::deadline) {
+                Some(deadline) if deadline <= turn.now.mono => self.close_stream(key, turn),
+                Some(deadline) => self.watch_idle(deadline, key),
+                None => {}
+            }
+        }
+    }
+}

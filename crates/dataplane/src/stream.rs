@@ -1,0 +1,123 @@
+//! A client on a TCP connection: cutting the stream into frames, and knowing when to give it up.
+//!
+//! Bytes are read into a slot of the worker's arena, behind what an earlier read left of an unfinished frame,
+//! so that frames are relayed from where the kernel put them. Only the unfinished rest is copied, and a
+//! connection that waits for nothing holds no buffer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use net::TcpStream;
+use stun::frame::{self, Frame};
+use turn::addr::Client;
+
+use crate::metrics::Meter;
+
+/// How long a connection may be without an allocation, counted from its last message that made sense.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a new connection may take until its first message that makes sense.
+pub(crate) const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest frame of a client that has no allocation: a request with everything in it is far smaller.
+const MAX_UNPROVED_FRAME: usize = 4096;
+
+/// Most bytes taken from one connection in one turn, so that one client cannot keep the worker.
+pub(crate) const READ_BUDGET: usize = 16 << 10;
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) tcp: TcpStream,
+    pub(crate) client: Client,
+    pub(crate) meter: Arc<Meter>,
+    /// Tells this connection from an earlier one in its place.
+    pub(crate) serial: u64,
+    /// The start of a frame whose end has not come.
+    rest: Vec<u8>,
+    allocations: u32,
+    /// When it is closed unless an allocation is made; `None` while there is one.
+    deadline: Option<Instant>,
+    /// It is in the list of those to be flushed at the end of the turn.
+    pub(crate) unflushed: bool,
+    /// The poller reports room to write.
+    pub(crate) awaits_room: bool,
+}
+
+/// The next piece of what was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// A frame of `len` bytes; `taken` bytes with its padding.
+    Frame { len: usize, taken: usize },
+    /// The rest is the start of a frame.
+    Unfinished,
+    /// The stream makes no sense, or announces more than its client may send.
+    Garbage,
+}
+
+impl Stream {
+    pub(crate) fn new(tcp: TcpStream, client: Client, meter: Arc<Meter>, serial: u64, now: Instant) -> Self {
+        Self {
+            tcp,
+            client,
+            meter,
+            serial,
+            rest: Vec::new(),
+            allocations: 0,
+            deadline: Some(now + FIRST_MESSAGE_TIMEOUT),
+            unflushed: false,
+            awaits_room: false,
+        }
+    }
+
+    /// Moves what an earlier read left over to the front of `buffer`; returns its length.
+    pub(crate) fn restore(&mut self, buffer: &mut [u8]) -> usize {
+        let len = self.rest.len();
+        buffer[..len].copy_from_slice(&self.rest);
+        self.rest.clear();
+        len
+    }
+
+    /// Keeps the start of an unfinished frame for the next read.
+    pub(crate) fn keep(&mut self, rest: &[u8]) {
+        self.rest.extend_from_slice(rest);
+    }
+
+    /// Looks at the start of what was read and not consumed.
+    pub(crate) fn next(&self, bytes: &[u8]) -> Piece {
+        let largest = if self.allocations > 0 { frame::MAX_FRAME_LEN } else { MAX_UNPROVED_FRAME };
+        match frame::next(bytes) {
+            Frame::Message(len) => Piece::Frame { len, taken: len },
+            Frame::ChannelData { len, padded } => Piece::Frame { len, taken: padded },
+            Frame::Incomplete { need } if need <= largest => Piece::Unfinished,
+            Frame::Incomplete { .. } | Frame::Invalid => Piece::Garbage,
+        }
+    }
+
+    /// A message made sense.
+    pub(crate) fn touch(&mut self, now: Instant) {
+        if let Some(deadline) = &mut self.deadline {
+            *deadline = now + IDLE_TIMEOUT;
+        }
+    }
+
+    /// An allocation of this client began.
+    pub(crate) fn allocated(&mut self) {
+        self.allocations += 1;
+        self.deadline = None;
+    }
+
+    /// An allocation of this client ended. Returns the new deadline if it was the last.
+    pub(crate) fn deallocated(&mut self, now: Instant) -> Option<Instant> {
+        self.allocations = self.allocations.saturating_sub(1);
+        if self.allocations == 0 {
+            self.deadline = Some(now + IDLE_TIMEOUT);
+        }
+        self.deadline
+    }
+
+    /// When the connection is to be closed, if nothing happens.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+}

@@ -1,0 +1,63 @@
+//! What the workers know of the configuration: one immutable value, replaced as a whole.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use turn::addr::{ClusterId, ListenerId};
+use turn::server::{AllocationRequest, Denial, Grant, ListenerPolicy, Policy, QuotaUnit};
+
+use crate::metrics::Meter;
+use crate::quota::Quota;
+use crate::route::Routes;
+
+/// The configuration as of one moment, indexed by the numbers the TURN server uses.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) listeners: Vec<Option<ListenerView>>,
+    pub(crate) clusters: Vec<Option<Arc<Meter>>>,
+    pub(crate) quota: Arc<Quota>,
+}
+
+/// One listener.
+#[derive(Debug)]
+pub(crate) struct ListenerView {
+    /// As configured; for logs.
+    pub(crate) name: Arc<str>,
+    pub(crate) gateway: Arc<str>,
+    pub(crate) policy: ListenerPolicy,
+    pub(crate) routes: Routes,
+    pub(crate) meter: Arc<Meter>,
+    /// Most allocations per user; 0 is no limit.
+    pub(crate) user_quota: u32,
+    /// The address relay sockets bind, if not all of them.
+    pub(crate) bind: Option<IpAddr>,
+}
+
+impl View {
+    pub(crate) fn empty(quota: Arc<Quota>) -> Self {
+        Self { listeners: Vec::new(), clusters: Vec::new(), quota }
+    }
+
+    pub(crate) fn get(&self, id: ListenerId) -> Option<&ListenerView> {
+        self.listeners.get(usize::from(id.0))?.as_ref()
+    }
+
+    pub(crate) fn cluster(&self, id: ClusterId) -> Option<&Meter> {
+        self.clusters.get(usize::from(id.0))?.as_deref()
+    }
+}
+
+impl Policy for View {
+    fn listener(&self, id: ListenerId) -> Option<&ListenerPolicy> {
+        self.get(id).map(|listener| &listener.policy)
+    }
+
+    fn peer(&self, listener: ListenerId, peer: IpAddr) -> Grant {
+        self.get(listener).map_or_else(Grant::refused, |listener| listener.routes.grant(peer))
+    }
+
+    fn allocation(&self, request: AllocationRequest<'_>) -> Result<QuotaUnit, Denial> {
+        let listener = self.get(request.client.listener()).ok_or(Denial::Capacity)?;
+        self.quota.take(&listener.gateway, request.user, listener.user_quota)
+    }
+}
