@@ -60,8 +60,8 @@ const fn is_for_the_operator(reason: RejectReason) -> bool {
 }
 
 fn line(refusal: &Refusal, listener: &str, unsaid: u64) -> String {
-    let Refusal { client, method, reason, peer } = refusal;
-    let (client, code) = (client.remote(), reason.code());
+    let Refusal { client, method, reason, peer, code } = refusal;
+    let client = client.remote();
     let what = match reason {
         RejectReason::WrongCredentials | RejectReason::WrongUser => {
             format!("unauthorized, permission denied: wrong credentials for {method:?}")
@@ -79,4 +79,50 @@ fn line(refusal: &Refusal, listener: &str, unsaid: u64) -> String {
     };
     let more = if unsaid > 0 { format!(" ({unsaid} more refusals not logged)") } else { String::new() };
     format!("{what}; client {client} on listener {listener:?}, code {code}{more}")
+}
+
+#[cfg(test)]
+mod tests {
+    use turn::addr::{Client, ListenerId};
+
+    use super::*;
+
+    fn refusal(reason: RejectReason) -> Refusal {
+        Refusal {
+            client: Client::new(
+                ListenerId(0),
+                "192.0.2.1:4000".parse().unwrap(),
+                "192.0.2.2:3478".parse().unwrap(),
+            ),
+            method: stun::Method::CreatePermission,
+            reason,
+            code: reason.code(),
+            peer: Some("10.0.0.1:99".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn d02_bad_credentials_are_found_by_either_word_with_the_client_address() {
+        let line = line(&refusal(RejectReason::WrongCredentials), "ns/gw/udp", 0);
+        for part in ["unauthorized", "permission denied", "192.0.2.1:4000", "ns/gw/udp", "401"] {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+
+    #[test]
+    fn d04_a_refused_peer_is_named() {
+        let line = line(&refusal(RejectReason::PeerRefused), "ns/gw/udp", 7);
+        for part in ["permission denied", "10.0.0.1:99", "192.0.2.1:4000", "403", "7 more"] {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+
+    #[test]
+    fn refusals_beyond_the_rate_are_counted_and_reported_later() {
+        let log = RefusalLog::default();
+        let admitted = (0..25).filter(|_| log.admit(1000).is_some()).count();
+        assert_eq!(admitted, 10);
+        assert_eq!(log.admit(1001), Some(15));
+        assert_eq!(log.admit(1001), Some(0));
+    }
 }

@@ -243,7 +243,7 @@ impl Shard {
     }
 
     /// The earliest moment at which something is due.
-    fn deadline(&mut self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         let server = self.server.poll_timeout().map(|deadline| deadline.at);
         let idle = self.idle.peek().map(|Reverse((at, ..))| *at);
         [server, idle, self.accept_again].into_iter().flatten().min()
