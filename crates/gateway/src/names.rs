@@ -112,8 +112,7 @@ pub fn label_value(name: &str) -> Cow<'_, str> {
 /// # Errors
 /// What is wrong and what would be right.
 pub(crate) fn check(name: &str, namespace: &str) -> Result<(), String> {
-    let dotted = name.len() <= SUBDOMAIN_LENGTH && name.split('.').all(is_part);
-    if !dotted {
+    if !is_name(name) {
         return Err(format!(
             "metadata.name {name:?} is not a name; use up to 253 lower-case letters, digits, '-' and '.'"
         ));
@@ -124,6 +123,11 @@ pub(crate) fn check(name: &str, namespace: &str) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Whether objects and listeners may be called that.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.len() <= SUBDOMAIN_LENGTH && name.split('.').all(is_part)
 }
 
 fn is_part(part: &str) -> bool {

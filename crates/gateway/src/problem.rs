@@ -97,6 +97,14 @@ pub enum Finding {
         /// Keys that are missing.
         missing: Vec<&'static str>,
     },
+    /// A Secret with a certificate that cannot be read.
+    #[error("Secret {secret}: {reason}")]
+    BadCertificate {
+        /// The Secret.
+        secret: Key,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A Secret holds bytes where a text belongs.
     #[error("{key} of Secret {secret} is not a text")]
     BinarySecret {
@@ -134,6 +142,9 @@ pub enum Finding {
     #[error("no usable configuration: {0}")]
     Unrenderable(String),
 
+    /// A listener has a name that no API server would take.
+    #[error("{0:?} is not a name")]
+    BadName(String),
     /// Two listeners of a Gateway have the same name.
     #[error("another listener is called {0:?}")]
     DuplicateListener(String),
@@ -243,12 +254,14 @@ impl Finding {
             Self::ForeignSecretRef { .. } => "name a Secret of the core group",
             Self::MissingSecret(_) => "create it or correct the reference",
             Self::IncompleteSecret { .. } => "add it to the Secret",
+            Self::BadCertificate { .. } => "store certificate chain and private key as PEM",
             Self::BinarySecret { .. } => "store UTF-8 text",
             Self::NotPermitted(_) => "create a ReferenceGrant in its namespace",
             Self::UnknownValue { known, .. } => known,
             Self::BadAnnotation { .. } => "correct or remove it",
             Self::NameTaken(_) => "rename the Gateway or the object",
             Self::Unrenderable(_) => "correct the fields it names",
+            Self::BadName(_) => "use lower-case letters, digits, '-' and '.'",
             Self::DuplicateListener(_) => "rename one of them",
             Self::UnknownProtocol(_) => "use TURN-UDP, TURN-TCP, TURN-TLS or TURN-DTLS",
             Self::PortOutOfRange(_) => "give a number from 1 to 65535",

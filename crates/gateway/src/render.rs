@@ -14,9 +14,10 @@ mod status;
 mod workload;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use config::Auth;
+use serde_json::Value;
 
 use self::{
     class::Class,
@@ -24,11 +25,12 @@ use self::{
     gateway::Outcome,
     listener::Ports,
     route::Route,
+    workload::Workload,
     world::{Owner, World, is_ours},
 };
 use crate::{
     Finding, Mode, Problem, Rendered, RouteKey, Settings, Snapshot,
-    api::{DaemonSet, Deployment, Gateway, Key, ObjectRef, Service},
+    api::{DaemonSet, Deployment, Gateway, ObjectRef, Service},
     snapshot::Stored,
 };
 
@@ -66,8 +68,10 @@ impl<'a> Pipeline<'a> {
         let routes = route::all(&self.world);
         let backends = self.routes(&routes);
         self.gateways(&routes, &backends);
-        self.rendered.problems.sort();
-        self.rendered.problems.dedup();
+        let problems = &mut self.rendered.problems;
+        let mut seen = BTreeSet::new();
+        problems.retain(|problem| seen.insert(problem.clone()));
+        problems.sort_by(|a, b| a.object.cmp(&b.object));
         self.rendered
     }
 
@@ -172,58 +176,44 @@ fn accept<'a>(
 ) {
     let gateway = outcome.gateway;
     let key = gateway.metadata.key();
-    let own = gateway::own_key(gateway);
     rendered.gateways.insert(key.clone(), outcome.status);
     rendered.problems.extend(outcome.problems);
-    rendered.services.extend(outcome.service.map(|service| (own.clone(), service)));
+    rendered.services.extend(outcome.service.map(|service| (service::key(gateway), service)));
     match world.settings.mode {
         Mode::Legacy => merged.add(class.object.metadata.name.as_str(), outcome.config),
         Mode::Managed => {
             rendered.configs.insert(key.to_string(), outcome.config);
-            workloads(world, class, gateway, &own, rendered);
+            workloads(world, gateway, outcome.workload, rendered);
         }
     }
 }
 
 /// The workload of a Gateway; the one of the other kind, or of none, goes.
-fn workloads(world: &World<'_>, class: &Class<'_>, gateway: &Gateway, own: &Key, rendered: &mut Rendered) {
-    let Ok(parameters) = &class.parameters else { return };
-    let kind = workload::Workload::of(&parameters.dataplane);
-    let workload = gateway::workload(world, gateway, parameters);
-    let wanted = workload.is_some().then_some(kind);
-    if wanted != Some(workload::Workload::Deployment) {
+fn workloads(
+    world: &World<'_>,
+    gateway: &Gateway,
+    workload: Option<(Workload, Value)>,
+    rendered: &mut Rendered,
+) {
+    let kind = workload.as_ref().map(|(kind, _)| *kind);
+    if kind != Some(Workload::Deployment) {
         delete::<Deployment>(world, gateway, rendered);
     }
-    if wanted != Some(workload::Workload::DaemonSet) {
+    if kind != Some(Workload::DaemonSet) {
         delete::<DaemonSet>(world, gateway, rendered);
     }
-    let taken = match kind {
-        workload::Workload::Deployment => taken::<Deployment>(world, gateway),
-        workload::Workload::DaemonSet => taken::<DaemonSet>(world, gateway),
-    };
-    match (workload, taken) {
-        (None, _) => {}
-        (Some(_), Some(finding)) => rendered.problems.push(world::problem(gateway, "metadata.name", finding)),
-        (Some(workload), None) => {
-            let workloads = match kind {
-                workload::Workload::Deployment => &mut rendered.deployments,
-                workload::Workload::DaemonSet => &mut rendered.daemon_sets,
-            };
-            workloads.insert(own.clone(), workload);
-        }
+    if let Some((kind, workload)) = workload {
+        let workloads = match kind {
+            Workload::Deployment => &mut rendered.deployments,
+            Workload::DaemonSet => &mut rendered.daemon_sets,
+        };
+        workloads.insert(service::key(gateway), workload);
     }
-}
-
-/// The object that has the name of ours, if there is one and it is not ours.
-fn taken<R: Stored>(world: &World<'_>, gateway: &Gateway) -> Option<Finding> {
-    let object = R::all(world.snapshot).get(&gateway::own_key(gateway))?;
-    let ours = is_ours(object.metadata(), gateway) || world::is_owned(object.metadata(), gateway);
-    (!ours).then(|| Finding::NameTaken(ObjectRef::of(object)))
 }
 
 /// Orders the object that goes with a Gateway to be deleted, if it exists and is ours.
 fn delete<R: Stored>(world: &World<'_>, gateway: &Gateway, rendered: &mut Rendered) {
-    let object = R::all(world.snapshot).get(&gateway::own_key(gateway));
+    let object = R::all(world.snapshot).get(&service::key(gateway));
     if let Some(object) = object.filter(|object| is_ours(object.metadata(), gateway)) {
         rendered.deletes.insert(ObjectRef::of(object));
     }

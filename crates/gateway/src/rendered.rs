@@ -61,6 +61,12 @@ impl Rendered {
                 config.listeners.retain(|l| !taken.contains(&(Transport::from(l.protocol), l.port)));
                 self.configs.entry(gateway.to_string()).or_insert(config);
             }
+            if let (Some(status), Some(before)) =
+                (self.gateways.get_mut(gateway), previous.gateways.get(gateway))
+                && status.addresses.is_empty()
+            {
+                status.addresses.clone_from(&before.addresses);
+            }
             let own = Key::new(&gateway.namespace, service_name(&gateway.name));
             keep(&mut self.services, &previous.services, &own);
             keep(&mut self.deployments, &previous.deployments, &own);

@@ -46,7 +46,15 @@ impl Document<'_> {
 
     fn explain(&self, error: &serde_saphyr::Error) -> (usize, String) {
         let line = error.location().map_or(self.line, |location| self.line_of(location));
-        (line, error.without_snippet().to_string())
+        let reason = match error.without_snippet() {
+            serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+                format!("{key:?} is here for the second time")
+            }
+            error => error.to_string(),
+        };
+        // What follows counts lines from the beginning of the document, which is of no help to anybody.
+        let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
+        (line, reason.to_owned())
     }
 }
 

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use super::{
     listener::Plan,
     world::{World, is_owned},
@@ -55,8 +57,12 @@ pub(super) fn public(
 /// The address that the user wants for the Gateway.
 fn from_hint(gateway: &Gateway, port: u16) -> Option<PublicAddress> {
     let hint = gateway.spec.addresses.first().filter(|hint| !hint.value.is_empty())?;
-    let kind = hint.kind.clone().unwrap_or_else(|| IP_ADDRESS.to_owned());
-    Some(PublicAddress { value: hint.value.clone(), kind, port })
+    let given = hint.kind.clone().filter(|kind| kind != IP_ADDRESS);
+    Some(PublicAddress {
+        kind: given.unwrap_or_else(|| kind_of(&hint.value)),
+        value: hint.value.clone(),
+        port,
+    })
 }
 
 /// An address that is said to be good for the port, else the first one.
@@ -72,9 +78,13 @@ fn from_load_balancer(service: &Service, transport: Transport, port: u16) -> Opt
     };
     let named = ingress.iter().find(|ingress| ingress.ports.iter().any(good));
     let ingress = named.or_else(|| ingress.first())?;
-    let (value, kind) =
-        if ingress.ip.is_empty() { (&ingress.hostname, HOSTNAME) } else { (&ingress.ip, IP_ADDRESS) };
-    (!value.is_empty()).then(|| PublicAddress { value: value.clone(), kind: kind.to_owned(), port })
+    let value = if ingress.ip.is_empty() { &ingress.hostname } else { &ingress.ip };
+    (!value.is_empty()).then(|| PublicAddress { value: value.clone(), kind: kind_of(value), port })
+}
+
+/// The API server takes nothing but IP addresses for an `IPAddress`.
+fn kind_of(value: &str) -> String {
+    if value.parse::<IpAddr>().is_ok() { IP_ADDRESS } else { HOSTNAME }.to_owned()
 }
 
 /// An external address of a node. The one in the Gateway's status stays as long as a node has it, so that clients are
@@ -91,7 +101,7 @@ fn from_node(world: &World<'_>, gateway: &Gateway, node_port: i32) -> Option<Pub
     let current = gateway.status.addresses.first().map(|address| address.value.as_str());
     let kept = candidates.iter().find(|(ready, address)| *ready && Some(*address) == current);
     let (_, value) = kept.or_else(|| candidates.first())?;
-    Some(PublicAddress { value: (*value).to_owned(), kind: IP_ADDRESS.to_owned(), port })
+    Some(PublicAddress { value: (*value).to_owned(), kind: kind_of(value), port })
 }
 
 fn external<'n>(node: &'n Node, kind: &str) -> Option<(bool, &'n str)> {

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use super::world::fatal;
 use crate::{
     Finding, Mode, Problem, Settings, Snapshot,
-    api::{DataplaneSpec, GatewayClass, GatewayClassStatus, GatewayConfig, Key, Truth},
+    api::{Dataplane, DataplaneSpec, GatewayClass, GatewayClassStatus, GatewayConfig, Key, ObjectRef, Truth},
     condition, names,
 };
 
@@ -19,6 +19,13 @@ pub(super) struct Parameters<'a> {
     pub(super) config: &'a GatewayConfig,
     /// Template of the workload; its defaults in legacy mode, where there is none.
     pub(super) dataplane: Cow<'a, DataplaneSpec>,
+}
+
+impl Parameters<'_> {
+    /// The template that the GatewayConfig names.
+    pub(super) fn dataplane_ref(&self) -> ObjectRef {
+        ObjectRef::to::<Dataplane>(Key::cluster(dataplane_name(self.config)))
+    }
 }
 
 pub(super) fn read<'a>(snapshot: &'a Snapshot, settings: &Settings, object: &'a GatewayClass) -> Class<'a> {
@@ -56,12 +63,16 @@ fn dataplane<'a>(
     settings: &Settings,
     config: &GatewayConfig,
 ) -> Result<Cow<'a, DataplaneSpec>, Box<Problem>> {
-    let name = config.spec.dataplane.as_deref().unwrap_or(names::DEFAULT_DATAPLANE);
+    let name = dataplane_name(config);
     match snapshot.dataplanes.get(&Key::cluster(name)) {
         Some(dataplane) => Ok(Cow::Borrowed(&dataplane.spec)),
         None if settings.dataplane_optional => Ok(Cow::default()),
         None => Err(fatal(config, "spec.dataplane", Finding::MissingDataplane(name.to_owned()))),
     }
+}
+
+fn dataplane_name(config: &GatewayConfig) -> &str {
+    config.spec.dataplane.as_deref().unwrap_or(names::DEFAULT_DATAPLANE)
 }
 
 pub(super) fn status(class: &Class<'_>, settings: &Settings) -> GatewayClassStatus {

@@ -5,18 +5,20 @@ use serde_json::Value;
 
 use super::{
     address,
-    annotation::Annotations,
+    annotation::{Annotations, is_true},
     class::Parameters,
     cluster::Backends,
     listener::{self, Plan, Ports},
     route::{Parent, Route},
-    service, status, workload,
+    service, status,
+    workload::{self, Workload},
     world::{World, fatal, is_ours, is_owned, problem},
 };
 use crate::{
     Finding, Mode, Problem,
-    api::{Gateway, GatewayConfig, GatewayStatus, Key, ObjectRef, Service},
+    api::{DaemonSet, Deployment, Gateway, GatewayConfig, GatewayStatus, ObjectRef, Service},
     names,
+    snapshot::Stored,
 };
 
 /// What a Gateway comes to.
@@ -25,6 +27,8 @@ pub(super) struct Outcome<'a> {
     pub(super) status: GatewayStatus,
     /// The Service, unless there is nothing to expose or its name is taken.
     pub(super) service: Option<Value>,
+    /// The workload, unless it is somebody else's business or its name is taken.
+    pub(super) workload: Option<(Workload, Value)>,
     pub(super) problems: Vec<Problem>,
     pub(super) gateway: &'a Gateway,
 }
@@ -47,7 +51,7 @@ pub(super) fn render<'a>(
     let mut plans = listener::plan(world, gateway, &targets, ports);
     attach(&mut plans, attachments);
 
-    let taken = name_taken(world, gateway);
+    let taken = taken::<Service>(world, gateway);
     let exposure = address::exposure(world, gateway);
     for plan in &mut plans {
         plan.public = match (&taken, exposure) {
@@ -57,12 +61,17 @@ pub(super) fn render<'a>(
     }
     let service = service::render(world.settings.mode, gateway, &annotations, &plans, &mut problems);
     let service = service.filter(|_| taken.is_none());
-    problems.extend(taken.map(|finding| problem(gateway, "metadata.name", finding)));
+    let (workload, taken_workload) = match workload(world, gateway, parameters) {
+        Ok(workload) => (workload, None),
+        Err(taken) => (None, Some(taken)),
+    };
+    let taken = taken.or(taken_workload);
+    problems.extend(taken.clone().map(|finding| problem(gateway, "metadata.name", finding)));
     problems.extend(plans.iter().flat_map(|plan| listener::problems(gateway, plan)));
 
     let config = config(gateway, parameters, auth, &plans, clusters(attachments, backends), &mut problems)?;
-    let status = status::gateway(world.settings, gateway, &plans);
-    Ok(Outcome { config, status, service, problems, gateway })
+    let status = status::gateway(world.settings, gateway, &plans, taken.as_ref());
+    Ok(Outcome { config, status, service, workload, problems, gateway })
 }
 
 /// Tells listeners which routes they have.
@@ -99,14 +108,11 @@ fn config(
 ) -> Result<Config, Box<Problem>> {
     let node_relay = listener::node_relay(gateway);
     let dataplane = &parameters.dataplane;
-    let engine = dataplane.offload_engine.as_deref().unwrap_or_default();
-    let offload_engine = engine.parse().unwrap_or_else(|_| {
-        let finding = Finding::UnknownValue {
-            value: engine.to_owned(),
-            instead: "None",
-            known: "use None, XDP, TC or Auto",
-        };
-        problems.push(problem(parameters.config, "spec.dataplane -> spec.offloadEngine", finding));
+    let offload_engine = dataplane.offload_engine.as_deref().unwrap_or_default();
+    let offload_engine = offload_engine.parse().unwrap_or_else(|_| {
+        let (value, known) = (offload_engine.to_owned(), "use None, XDP, TC or Auto");
+        let finding = Finding::UnknownValue { value, instead: "None", known };
+        problems.push(Problem::new(parameters.dataplane_ref(), "spec.offloadEngine", finding));
         OffloadEngine::None
     });
     let metrics = dataplane.enable_metrics_endpoint.unwrap_or_default();
@@ -139,25 +145,28 @@ pub(super) fn admin(config: &GatewayConfig, name: String) -> Admin {
     }
 }
 
-/// A Service or workload that has the name ours would have and was not made by us.
-fn name_taken(world: &World<'_>, gateway: &Gateway) -> Option<Finding> {
-    let service = world.snapshot.services.get(&service::key(gateway))?;
-    let ours = is_ours(&service.metadata, gateway) || is_owned(&service.metadata, gateway);
-    (!ours).then(|| Finding::NameTaken(ObjectRef::of::<Service>(service)))
+/// The object that has the name ours would have, if there is one and it is not ours.
+fn taken<R: Stored>(world: &World<'_>, gateway: &Gateway) -> Option<Finding> {
+    let object = R::all(world.snapshot).get(&service::key(gateway))?;
+    let ours = is_ours(object.metadata(), gateway) || is_owned(object.metadata(), gateway);
+    (!ours).then(|| Finding::NameTaken(ObjectRef::of(object)))
 }
 
-/// Whether the Gateway's workload is somebody else's business.
-pub(super) fn unmanaged(world: &World<'_>, gateway: &Gateway) -> bool {
-    let annotation = gateway.metadata.annotations.get(names::NO_DATAPLANE);
-    world.settings.mode == Mode::Legacy || annotation.is_some_and(|value| super::annotation::is_true(value))
-}
-
-/// The workload of a Gateway, unless it is to have none.
-pub(super) fn workload(world: &World<'_>, gateway: &Gateway, parameters: &Parameters<'_>) -> Option<Value> {
-    (!unmanaged(world, gateway)).then(|| workload::render(world.settings, gateway, &parameters.dataplane))
-}
-
-/// Key of everything generated for a Gateway.
-pub(super) fn own_key(gateway: &Gateway) -> Key {
-    service::key(gateway)
+/// The workload of a Gateway, if it is to have one, or what is in its place.
+fn workload(
+    world: &World<'_>,
+    gateway: &Gateway,
+    parameters: &Parameters<'_>,
+) -> Result<Option<(Workload, Value)>, Finding> {
+    let unmanaged = gateway.metadata.annotations.get(names::NO_DATAPLANE).is_some_and(|value| is_true(value));
+    if world.settings.mode == Mode::Legacy || unmanaged {
+        return Ok(None);
+    }
+    let kind = Workload::of(&parameters.dataplane);
+    let taken = match kind {
+        Workload::Deployment => taken::<Deployment>(world, gateway),
+        Workload::DaemonSet => taken::<DaemonSet>(world, gateway),
+    };
+    let workload = || workload::render(world.settings, gateway, &parameters.dataplane);
+    taken.map_or_else(|| Ok(Some((kind, workload()))), Err)
 }

@@ -142,6 +142,7 @@ pub(super) fn plan<'a>(
         let port = u16::try_from(listener.port).unwrap_or_default();
         let target = target_ports.get(&listener.name).copied().unwrap_or(port);
         let refusal = match protocol {
+            _ if !names::is_name(&listener.name) => Err(Finding::BadName(listener.name.clone())),
             _ if !seen.insert(&listener.name) => Err(Finding::DuplicateListener(listener.name.clone())),
             None => Err(Finding::UnknownProtocol(listener.protocol.clone())),
             Some(_) if port == 0 => Err(Finding::PortOutOfRange(listener.port.into())),
@@ -206,16 +207,20 @@ fn from_secret(world: &World<'_>, gateway: &Gateway, reference: &SecretRef) -> R
     let key = ["tls.key", "key"].iter().find_map(|key| secret.get(key));
     let part =
         |bytes: Option<&[u8]>| bytes.filter(|bytes| !bytes.is_empty()).map(|bytes| STANDARD.encode(bytes));
-    match (part(chain), part(key)) {
-        (Some(chain), Some(key)) => Ok(Certificate {
-            chain,
-            key: config::Secret::new(key),
-            ungranted: (permission == Permission::NotEnforced).then(|| ObjectRef::of(secret)),
-        }),
-        (None, Some(_)) => Err(Finding::IncompleteSecret { secret: name, missing: vec!["tls.crt"] }),
-        (Some(_), None) => Err(Finding::IncompleteSecret { secret: name, missing: vec!["tls.key"] }),
-        (None, None) => Err(Finding::IncompleteSecret { secret: name, missing: vec!["tls.crt", "tls.key"] }),
+    let missing = |missing| Finding::IncompleteSecret { secret: name.clone(), missing };
+    let (chain, key) = match (part(chain), part(key)) {
+        (Some(chain), Some(key)) => (chain, config::Secret::new(key)),
+        (None, Some(_)) => return Err(missing(vec!["tls.crt"])),
+        (Some(_), None) => return Err(missing(vec!["tls.key"])),
+        (None, None) => return Err(missing(vec!["tls.crt", "tls.key"])),
+    };
+    // The dataplane refuses a configuration as a whole for one certificate that it cannot read.
+    let probe = config::Listener { cert: chain.clone(), key: key.clone(), ..config::Listener::default() };
+    if let Err(error) = probe.certificate_pem().and_then(|_| probe.private_key_pem()) {
+        return Err(Finding::BadCertificate { secret: name, reason: error.problem().to_owned() });
     }
+    let ungranted = (permission == Permission::NotEnforced).then(|| ObjectRef::of(secret));
+    Ok(Certificate { chain, key, ungranted })
 }
 
 /// The listener as the dataplane gets it, if it gets it.
@@ -248,7 +253,7 @@ pub(super) fn problems(gateway: &Gateway, plan: &Plan<'_>) -> Vec<Problem> {
     let field = |name: &str| format!("spec.listeners[{}].{name}", plan.at);
     if let Some(finding) = &plan.refusal {
         let name = match finding {
-            Finding::DuplicateListener(_) => "name",
+            Finding::BadName(_) | Finding::DuplicateListener(_) => "name",
             Finding::UnknownProtocol(_) => "protocol",
             _ => "port",
         };
@@ -258,7 +263,10 @@ pub(super) fn problems(gateway: &Gateway, plan: &Plan<'_>) -> Vec<Problem> {
     if let Err(finding) = &plan.certificate {
         problems.push(problem(gateway, field("tls"), finding.clone()));
     }
-    if let Err(finding) = &plan.public {
+    // A Service that is not there yet is on its way.
+    if let Err(finding) = plan.public.as_ref()
+        && *finding != Finding::NoService
+    {
         problems.push(problem(gateway, field("port"), finding.clone()));
     }
     problems

@@ -8,18 +8,24 @@ use crate::{
     names,
 };
 
-/// Status of a Gateway that was rendered.
-pub(super) fn gateway(settings: &Settings, gateway: &Gateway, plans: &[Plan<'_>]) -> GatewayStatus {
+/// Status of a Gateway that was rendered; `taken` is an object that is in the way of one of ours.
+pub(super) fn gateway(
+    settings: &Settings,
+    gateway: &Gateway,
+    plans: &[Plan<'_>],
+    taken: Option<&Finding>,
+) -> GatewayStatus {
     let new =
         |kind, status, reason, message| condition::new(&gateway.metadata, kind, status, reason, message);
     let accepted = format!("accepted by controller {:?}", settings.controller_name);
-    let without: Vec<_> = (plans.iter())
-        .filter_map(|plan| Some(format!("{}: {}", plan.listener.name, plan.unprogrammed()?)))
-        .collect();
-    let programmed = if plans.iter().all(|plan| plan.public.is_ok()) {
+    let programmed = if let Some(finding) = taken {
+        new(PROGRAMMED, Truth::False, "Invalid", explain(finding))
+    } else if plans.iter().all(|plan| plan.public.is_ok()) {
         new(PROGRAMMED, Truth::True, "Programmed", "clients can reach all listeners".to_owned())
     } else {
-        let message = format!("no public address for at least one listener ({})", without.join("; "));
+        let cause = |plan: &Plan<'_>| Some(format!("{}: {}", plan.listener.name, plan.unprogrammed()?));
+        let causes = plans.iter().filter_map(cause).collect::<Vec<_>>().join("; ");
+        let message = format!("no public address for at least one listener ({causes})");
         new(PROGRAMMED, Truth::False, "AddressNotAssigned", message)
     };
     let mut conditions = vec![new(ACCEPTED, Truth::True, "Accepted", accepted), programmed];
@@ -53,7 +59,10 @@ pub(super) fn stale(
     let message = if shut_down {
         format!("controller {:?}: operator unavailable after graceful shutdown", settings.controller_name)
     } else {
-        format!("controller {:?}: {cause}. What was last rendered stays in force", settings.controller_name)
+        format!(
+            "controller {:?}: {cause}. What was rendered before, if anything, stays in force",
+            settings.controller_name
+        )
     };
     let mut conditions = vec![
         new(ACCEPTED, Truth::False, "Pending", message.clone()),
@@ -82,13 +91,12 @@ pub(super) fn stale(
     }
 }
 
-const PENDING: &str = "waits for the Gateway";
+const PENDING: &str = "not looked at until the Gateway is accepted";
 
 fn listener(gateway: &Gateway, plan: &Plan<'_>) -> ListenerStatus {
     let new = |kind, status, reason: &str, message: String| {
         condition::new(&gateway.metadata, kind, status, reason, message)
     };
-    let explain = |finding: &Finding| format!("{finding}; {}", finding.remedy());
     let conflict = plan.refusal.as_ref().filter(|finding| matches!(finding, Finding::PortTaken { .. }));
     let accepted = match &plan.refusal {
         None => new(ACCEPTED, Truth::True, "Accepted", "listener accepted".to_owned()),
@@ -127,6 +135,10 @@ fn listener(gateway: &Gateway, plan: &Plan<'_>) -> ListenerStatus {
     // A conflict ends with the other listener, so its routes count; nothing attaches to a listener that makes no sense.
     let attached = if plan.is_rendered() || conflict.is_some() { plan.attached } else { 0 };
     status(&plan.listener.name, attached, vec![accepted, conflicted, resolved, programmed])
+}
+
+fn explain(finding: &Finding) -> String {
+    format!("{finding}; {}", finding.remedy())
 }
 
 fn status(name: &str, attached_routes: i32, conditions: Vec<Condition>) -> ListenerStatus {

@@ -38,6 +38,12 @@ struct About {
     /// Which outputs to look at; all if none are named.
     #[serde(default)]
     show: Vec<String>,
+    /// Show statuses as the API has them.
+    #[serde(default)]
+    full_statuses: bool,
+    /// Show workloads as they are created.
+    #[serde(default)]
+    full_workloads: bool,
     /// Render for one machine.
     host: Option<Machine>,
     /// Shut the operator down for good.
@@ -61,7 +67,7 @@ struct Machine {
 
 /// Names of all cases.
 pub(crate) fn directories() -> Vec<String> {
-    let entries = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(root()).expect("cases").map(|entry| entry.expect("a case").path());
     let mut names: Vec<_> = entries.filter(|path| path.is_dir()).map(|path| name(&path)).collect();
     names.sort();
     names
@@ -70,8 +76,8 @@ pub(crate) fn directories() -> Vec<String> {
 impl Case {
     pub(crate) fn load(name: &str) -> Self {
         let directory = root().join(name);
-        let text = fs::read_to_string(directory.join("case.yaml")).unwrap();
-        let about: About = serde_saphyr::from_str(&text).unwrap();
+        let text = fs::read_to_string(directory.join("case.yaml")).expect("a case.yaml");
+        let about: About = serde_saphyr::from_str(&text).expect("a case.yaml that makes sense");
         let settings = about.settings();
         Self { directory, about, settings }
     }
@@ -86,17 +92,15 @@ impl Case {
         let outputs = [
             ("configs", configs(&rendered)),
             ("services", rendered.services.values().cloned().collect()),
-            ("workloads", workloads(&rendered)),
-            ("statuses", statuses(&rendered)),
+            ("workloads", workloads(&rendered, self.about.full_workloads)),
+            ("statuses", statuses(&rendered).into_iter().map(|status| self.status(status)).collect()),
             ("problems", problems(&manifests, &rendered)),
         ];
         let show =
             |name: &str| self.about.show.is_empty() || self.about.show.iter().any(|shown| shown == name);
         for (name, values) in outputs.into_iter().filter(|(name, _)| show(name)) {
-            self.compare(
-                &self.directory.join("out").join(name).with_extension("yaml"),
-                &manifest::documents(&values),
-            );
+            let text = manifest::documents(&values).replace(&format!("{}/", self.directory.display()), "");
+            self.compare(&self.directory.join("out").join(name).with_extension("yaml"), &text);
         }
     }
 
@@ -130,10 +134,14 @@ impl Case {
         }
     }
 
+    fn status(&self, status: Value) -> Value {
+        if self.about.full_statuses { status } else { short(status) }
+    }
+
     fn compare(&self, file: &Path, actual: &str) {
         if std::env::var_os("BLESS").is_some() {
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            return fs::write(file, actual).unwrap();
+            fs::create_dir_all(file.with_file_name("")).expect("a place for outputs");
+            return fs::write(file, actual).expect("an output");
         }
         let expected = fs::read_to_string(file).unwrap_or_default();
         if expected == actual {
@@ -177,23 +185,25 @@ fn configs(rendered: &Rendered) -> Vec<Value> {
     rendered.configs.values().map(value).collect()
 }
 
-fn workloads(rendered: &Rendered) -> Vec<Value> {
-    let created = rendered
-        .deployments
-        .values()
-        .chain(rendered.daemon_sets.values())
-        .chain(rendered.config_maps.values());
+/// What is created, in full or by name, and what is deleted.
+fn workloads(rendered: &Rendered, full: bool) -> Vec<Value> {
+    let created = rendered.deployments.values().chain(rendered.daemon_sets.values());
+    let name = |object: &Value, field| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let created = created.map(|object| {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let short = format!("{kind} {}/{}", name(object, "namespace"), name(object, "name"));
+        if full { object.clone() } else { json!({"create": short}) }
+    });
     let deleted = rendered.deletes.iter().map(|object| json!({"delete": object.to_string()}));
-    created.cloned().chain(deleted).collect()
+    created.chain(rendered.config_maps.values().cloned()).chain(deleted).collect()
 }
 
+/// Statuses as the API has them.
 fn statuses(rendered: &Rendered) -> Vec<Value> {
     let named =
         |kind: &str, name: String, status: Value| json!({"kind": kind, "name": name, "status": status});
-    let classes = rendered
-        .gateway_classes
-        .iter()
-        .map(|(key, status)| named("GatewayClass", key.to_string(), value(status)));
+    let classes = rendered.gateway_classes.iter();
+    let classes = classes.map(|(key, status)| named("GatewayClass", key.to_string(), value(status)));
     let gateways =
         rendered.gateways.iter().map(|(key, status)| named("Gateway", key.to_string(), value(status)));
     let routes = rendered.routes.iter().map(|(route, status)| {
@@ -204,6 +214,34 @@ fn statuses(rendered: &Rendered) -> Vec<Value> {
         named(kind, route.key.to_string(), value(status))
     });
     classes.chain(gateways).chain(routes).collect()
+}
+
+/// The same for reading: each condition on one line, and without what is the same everywhere.
+fn short(mut status: Value) -> Value {
+    shorten(&mut status);
+    status
+}
+
+fn shorten(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("supportedKinds");
+            fields.remove("controllerName");
+            if let Some(Value::Array(conditions)) = fields.get_mut("conditions") {
+                conditions.iter_mut().for_each(|condition| *condition = one_line(condition));
+            }
+            fields.values_mut().for_each(shorten);
+        }
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn one_line(condition: &Value) -> Value {
+    let text = |field: &str| condition[field].as_str().unwrap_or_default();
+    let generation = condition["observedGeneration"].as_i64();
+    let generation = generation.map_or_else(String::new, |generation| format!(" @{generation}"));
+    format!("{} {} {}{generation}: {}", text("type"), text("status"), text("reason"), text("message")).into()
 }
 
 fn problems(manifests: &Manifests, rendered: &Rendered) -> Vec<Value> {
@@ -225,7 +263,7 @@ fn problems(manifests: &Manifests, rendered: &Rendered) -> Vec<Value> {
 }
 
 fn value(of: &impl Serialize) -> Value {
-    serde_json::to_value(of).unwrap()
+    serde_json::to_value(of).expect("JSON")
 }
 
 fn root() -> PathBuf {
@@ -233,5 +271,5 @@ fn root() -> PathBuf {
 }
 
 fn name(path: &Path) -> String {
-    path.file_name().unwrap().to_string_lossy().into_owned()
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
