@@ -1,5 +1,7 @@
 //! The one-to-one call application as a program of its own.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use anyhow::Context as _;

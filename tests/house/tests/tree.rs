@@ -9,8 +9,8 @@ use toml::{Table, Value};
 const LONGEST_FILE: usize = 700;
 const LONGEST_MAIN: usize = 80;
 
-/// Where blocks of unsafe code may be, each with its reason.
-const UNSAFE: &[&str] = &["crates/net/src/", "tests/kit/src/allocations.rs"];
+/// Where blocks of unsafe code may be, each with its reason: around system calls, and in allocators that count.
+const UNSAFE: &[&str] = &["crates/net/src/", "tests/kit/src/allocations.rs", "crates/stun/tests/no_alloc.rs"];
 
 fn sources(files: &Files) -> impl Iterator<Item = (&str, &str)> {
     files.ending(".rs").filter(|(path, _)| !is_test(path))
@@ -27,7 +27,7 @@ fn is_test(path: &str) -> bool {
 fn every_crate_root_forbids_unsafe_code() {
     let files = Files::load();
     for (name, member) in members() {
-        let may = UNSAFE.iter().any(|place| place.starts_with(&format!("{}/", member.folder)));
+        let may = UNSAFE.iter().any(|place| place.starts_with(&format!("{}/src/", member.folder)));
         for crate_root in &member.roots {
             let text = files.text(crate_root);
             let forbids = text.contains("#![forbid(unsafe_code)]");
