@@ -24,6 +24,7 @@ parts() {
 check_holds() {
   case $1 in
     python:*) "$cache/python/bin/python" -c "import ${1#python:}" >/dev/null 2>&1 ;;
+    go:*) printf 'go%s\n%s\n' "${1#go:}" "$(go env GOVERSION 2>/dev/null || echo go0)" | sort --version-sort --check=quiet ;;
     capture) dumpcap -D 2>/dev/null | grep -qw lo ;;
     netns) unshare --net true >/dev/null 2>&1 ;;
     *) have "$1" ;;

@@ -74,6 +74,13 @@ fn passes(check: &str) -> Option<PathBuf> {
         import.args(["-c", &format!("import {module}")]);
         return succeeds(&mut import).then_some(python);
     }
+    if let Some(wanted) = check.strip_prefix("go:") {
+        let go = on_path("go")?;
+        let version = Command::new(&go).args(["env", "GOVERSION"]).output().ok()?;
+        let version = String::from_utf8_lossy(&version.stdout).into_owned();
+        let is_new = numbers(version.trim().trim_start_matches("go")) >= numbers(wanted);
+        return is_new.then_some(go);
+    }
     if check == "netns" {
         let unshare = on_path("unshare")?;
         return succeeds(Command::new(&unshare).args(["--net", "true"])).then_some(unshare);
@@ -87,8 +94,14 @@ fn passes(check: &str) -> Option<PathBuf> {
     on_path(check)
 }
 
+/// The name under which a test asks for what a check found.
 fn program_name(check: &str) -> &str {
-    if check.starts_with("python:") { "python" } else { check }
+    check.split_once(':').map_or(check, |(program, _)| program)
+}
+
+/// The parts of a version, to be compared in order.
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').map_while(|part| part.parse().ok()).collect()
 }
 
 fn succeeds(command: &mut Command) -> bool {
@@ -109,8 +122,11 @@ fn is_file(path: &Path) -> bool {
 
 #[track_caller]
 fn report_missing(row: &Row, check: &str) {
-    let how = format!("no {check}; on Debian: apt-get install {}", row.packages);
-    let how = if check.starts_with("python:") { format!("{how}, then scripts/parts") } else { how };
+    let how = match (row.packages, check.starts_with("python:")) {
+        ("-", _) => format!("no {check}; not in Debian 12"),
+        (packages, false) => format!("no {check}; on Debian: apt-get install {packages}"),
+        (packages, true) => format!("no {check}; on Debian: apt-get install {packages}, then scripts/parts"),
+    };
     let name = row.name;
     assert!(std::env::var("CI").as_deref() != Ok("true"), "CI lacks the part {name}: {how}");
 
