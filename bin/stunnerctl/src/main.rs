@@ -1,3 +1,57 @@
-//! To come.
+//! `stunnerctl` looks after a gateway: what it is configured to do, and what its discovery server knows.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod cli;
+mod configs;
+mod discovery;
+mod format;
+mod jsonpath;
+mod license;
+mod running_config;
+mod summary;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser};
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logs::init(cli.global.log_spec(), logs::Format::Text, io::stderr());
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Config(arguments) => wait(configs::run(global, &arguments)),
+        Command::RunningConfig(arguments) => wait(running_config::run(global, &arguments)),
+        Command::License(arguments) => wait(license::run(global, &arguments)),
+        Command::Version => Ok(writeln!(io::stdout(), "{}", *cli::VERSION)?),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "stunnerctl", &mut io::stdout());
+            Ok(())
+        }
+    }
+}
+
+fn wait(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(task)
+}
+
+/// `stunnerctl ... | head` is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

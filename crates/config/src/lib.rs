@@ -22,7 +22,7 @@ mod secret;
 pub mod uri;
 mod validate;
 mod wire;
-mod yaml;
+pub mod yaml;
 
 pub use admin::{
     Admin, DEFAULT_HEALTHCHECK_ENDPOINT, DEFAULT_LOGLEVEL, DEFAULT_NAME, LicenseConfig, OffloadEngine,

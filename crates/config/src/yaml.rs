@@ -141,7 +141,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 }
 
 /// Writes a value as one document: keys sorted, list items flush with their key, no quotes where none are needed.
-pub(crate) fn print(value: &Value) -> String {
+pub fn print(value: &Value) -> String {
     let mut out = String::new();
     match value {
         Value::Object(entries) if !entries.is_empty() => print_entries(&mut out, entries, 0, false),

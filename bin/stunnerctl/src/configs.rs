@@ -1,0 +1,60 @@
+//! `stunnerctl config`: the configurations of gateways, once or again and again.
+
+use std::io::{self, Write};
+
+use cds::{Event, Scope};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    cli::{ConfigArguments, Global},
+    discovery,
+    format::Printer,
+};
+
+pub(crate) async fn run(global: &Global, arguments: &ConfigArguments) -> anyhow::Result<()> {
+    let printer = Printer::new(&global.output)?;
+    let (scope, wanted) = selection(global, arguments.gateway.as_deref())?;
+    let origin = discovery::origin(&arguments.server, &global.kubernetes)?;
+    let options = discovery::options(arguments.node.as_deref());
+    let is_wanted = |id: &str| wanted.is_none_or(|name| id.split('/').nth(1) == Some(name));
+    let mut out = io::stdout().lock();
+    if !arguments.watch {
+        let mut configs = cds::load(&origin, &scope, &options).await?;
+        configs.retain(|config| is_wanted(&config.admin.name));
+        configs.sort_by(|a, b| a.admin.name.cmp(&b.admin.name));
+        if configs.is_empty() {
+            writeln!(
+                io::stderr(),
+                "The discovery server has no {scope}; use -n NAMESPACE or -a to look elsewhere."
+            )?;
+        }
+        return configs.iter().try_for_each(|config| printer.config(&mut out, config));
+    }
+    let mut watch = cds::watch(&origin, scope, options)?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    loop {
+        let event = tokio::select! {
+            event = watch.next() => event,
+            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+            _ = terminated.recv() => return Ok(()),
+        };
+        match event {
+            Some(Event::Config(config)) if is_wanted(&config.admin.name) => {
+                printer.config(&mut out, &config)?;
+            }
+            Some(Event::Deleted(id)) if is_wanted(&id) => printer.deleted(&mut out, &id)?,
+            Some(Event::Config(_) | Event::Deleted(_) | Event::Synced) => {}
+            None => return Ok(()),
+        }
+    }
+}
+
+/// What to ask for, and the name that the gateways must have if the question cannot say so.
+fn selection<'a>(global: &Global, gateway: Option<&'a str>) -> anyhow::Result<(Scope, Option<&'a str>)> {
+    Ok(match gateway {
+        _ if global.all_namespaces => (Scope::All, gateway),
+        Some(id) if id.contains('/') => (id.parse()?, None),
+        Some(name) => (Scope::gateway(global.namespace(), name), None),
+        None => (Scope::Namespace(global.namespace().to_owned()), None),
+    })
+}
