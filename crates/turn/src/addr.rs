@@ -149,17 +149,13 @@ impl RelayedAddr {
 pub struct PeerAddr(SocketAddr);
 
 impl PeerAddr {
-    /// Canonicalises `addr`, whose port is kept as it is (a permission ignores it).
+    /// Canonicalises `addr`. Its port is kept as it is (a permission ignores it); a zone and a flow label are not, as
+    /// they cannot be written in XOR-PEER-ADDRESS.
     ///
     /// # Errors
     /// [`ForbiddenPeer`] for an address no peer can have, see [`canonical_peer_ip`].
     pub fn new(addr: SocketAddr) -> Result<Self, ForbiddenPeer> {
-        Ok(match (canonical_peer_ip(addr.ip())?, addr) {
-            (IpAddr::V6(ip), SocketAddr::V6(v6)) => {
-                Self(SocketAddr::V6(SocketAddrV6::new(ip, v6.port(), 0, v6.scope_id())))
-            }
-            (ip, _) => Self(SocketAddr::new(ip, addr.port())),
-        })
+        Ok(Self(SocketAddr::new(canonical_peer_ip(addr.ip())?, addr.port())))
     }
 
     /// The canonical address.

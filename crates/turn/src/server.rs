@@ -150,13 +150,19 @@ impl<R: RngCore> Server<R> {
     /// Takes the answer to [`Output::OpenRelay`]: the socket's port, or why there is none. An answer for a relay that
     /// has been closed in the meantime is ignored.
     pub fn handle_relay_opened(&mut self, relay: RelayId, opened: Result<u16, RelayError>, now: Now) {
+        self.handle_timeout(now);
         self.relay_opened(relay, opened, now);
     }
 
-    /// Takes the news that a relay socket broke. Its allocation ends, and the socket is still to be closed.
+    /// Takes the news that a relay socket broke, open or half open. Its allocation ends, and the socket is still to be
+    /// closed.
     pub fn handle_relay_failed(&mut self, relay: RelayId, now: Now) {
         self.handle_timeout(now);
-        self.end(relay, EndReason::RelayFailed);
+        if self.table.allocation(relay).is_some_and(|allocation| allocation.live().is_none()) {
+            self.give_up(relay);
+        } else {
+            self.end(relay, EndReason::RelayFailed);
+        }
     }
 
     /// Takes the news that a client's connection is closed. Its allocation ends at once.

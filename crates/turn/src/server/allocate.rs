@@ -9,7 +9,7 @@ use stun::attribute::{
     AdditionalAddressFamily, AddressErrorCode, ErrorCode, EvenPort, Lifetime, RequestedAddressFamily,
     RequestedTransport, ReservationToken, XorMappedAddress, XorRelayedAddress, types,
 };
-use stun::{AttributeError, Class, Key, Method, Tail};
+use stun::{AttributeError, Class, Key, Method};
 
 use super::admission::{AllocationRequest, Denial, Policy, QuotaUnit};
 use super::allocation::{Allocation, Birth, Live, Opening, Reservation, Stage};
@@ -17,7 +17,7 @@ use super::counters::DropReason;
 use super::output::{EndReason, Output, RelayError, RelayPort, Verdict};
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
-use super::respond::{self, Details, Head};
+use super::respond::{self, Details, Head, signed_by};
 use super::table::Holder;
 use super::{Server, lifetime_of};
 use crate::addr::{Family, RelayId, RelayedAddr};
@@ -199,10 +199,13 @@ impl<R: RngCore> Server<R> {
         };
         let (key, ip, pair) = (opening.key.clone(), opening.ip, opening.pair);
         let lifetime = Duration::from_secs(u64::from(allocation.birth.lifetime));
-        let relayed = |port| RelayedAddr::new(SocketAddr::new(ip, port));
-        self.table.opened(id, relayed(port), now.mono + lifetime);
+        let live = |port, lifetime| Live {
+            relayed: RelayedAddr::new(SocketAddr::new(ip, port)),
+            expires: now.mono + lifetime,
+        };
+        self.table.opened(id, live(port, lifetime));
         if let Some(pair) = pair {
-            self.table.opened(pair, relayed(port.wrapping_add(1)), now.mono + RESERVATION_LIFETIME);
+            self.table.opened(pair, live(port.saturating_add(1), RESERVATION_LIFETIME));
         }
         self.announce(id);
         self.answer_allocate(id, &key);
@@ -210,31 +213,28 @@ impl<R: RngCore> Server<R> {
 
     /// Ends the wait for a relay socket that may still come.
     pub(super) fn give_up(&mut self, relay: RelayId) {
-        let Some(allocation) = self.table.allocation(relay) else { return };
-        let Stage::Opening(opening) = &allocation.stage else { return };
-        let pair = opening.pair;
-        self.refuse_opening(relay);
+        let pair = self.refuse_opening(relay);
         self.outputs.push_back(Output::CloseRelay { relay });
         self.outputs.extend(pair.map(|relay| Output::CloseRelay { relay }));
     }
 
-    /// Tells a waiting client that there is no relay socket for it.
-    fn refuse_opening(&mut self, id: RelayId) {
-        let Some(Holder::Allocation(allocation)) = self.table.remove(id) else { return };
-        let Stage::Opening(opening) = allocation.stage else { return };
-        if let Some(pair) = opening.pair {
-            self.table.remove(pair);
-        }
+    /// Tells a waiting client that there is no relay socket for it, and gives the other half of a pair that was to be
+    /// opened along with it.
+    fn refuse_opening(&mut self, id: RelayId) -> Option<RelayId> {
+        let Some(Holder::Allocation(allocation)) = self.table.remove(id) else { return None };
+        let Stage::Opening(opening) = allocation.stage else { return None };
+        let reason = RejectReason::NoRelay;
+        self.counters.count_reject(reason);
+        self.log_refusal(allocation.client, Method::Allocate, reason.into());
         let head = Head {
             client: allocation.client,
             class: Class::Error,
             method: Method::Allocate,
             transaction: allocation.birth.transaction,
         };
-        self.counters.count_reject(RejectReason::NoRelay);
-        self.log_refusal(allocation.client, Method::Allocate, RejectReason::NoRelay.into());
         let details = Details { key: Some(&opening.key), ..Details::default() };
-        respond::error(&mut self.outputs, head, RejectReason::NoRelay, details);
+        respond::error(&mut self.outputs, head, reason, details);
+        opening.pair.filter(|pair| self.table.remove(*pair).is_some())
     }
 
     fn announce(&mut self, relay: RelayId) {
@@ -251,8 +251,7 @@ impl<R: RngCore> Server<R> {
         let Birth { transaction, lifetime, token, refused } = allocation.birth;
         let client = allocation.client;
         let head = Head { client, class: Class::Success, method: Method::Allocate, transaction };
-        let tail = Tail { sha1: Some(key), ..Tail::default() };
-        respond::send(&mut self.outputs, head, tail, |writer| {
+        respond::send(&mut self.outputs, head, signed_by(key), |writer| {
             writer.put(&XorRelayedAddress(relayed.get()))?;
             writer.put(&Lifetime(lifetime))?;
             writer.put(&XorMappedAddress(client.remote()))?;

@@ -1,15 +1,16 @@
 //! ChannelBind, [RFC 8656 section 12](https://www.rfc-editor.org/rfc/rfc8656#section-12).
 
 use rand_core::RngCore;
+use stun::ChannelNumber;
 use stun::attribute::{XorPeerAddress, types};
-use stun::{ChannelNumber, Tail};
 
+use super::Server;
 use super::admission::Policy;
 use super::output::Verdict;
 use super::permission::admit;
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
-use super::{Server, respond};
+use super::respond::{self, signed_by};
 use crate::credentials::Caller;
 use crate::time::{CHANNEL_LIFETIME, PERMISSION_LIFETIME};
 
@@ -60,8 +61,7 @@ impl<R: RngCore> Server<R> {
         let now = request.now.mono;
         self.table.permit(id, peer.ip(), grant, now + PERMISSION_LIFETIME);
         self.table.bind(id, number, peer, now + CHANNEL_LIFETIME);
-        let tail = Tail { sha1: Some(&caller.key), ..Tail::default() };
-        respond::success(&mut self.outputs, request, tail, |_| Ok(()));
+        respond::success(&mut self.outputs, request, signed_by(&caller.key), |_| Ok(()));
         Ok(Verdict::Control)
     }
 }

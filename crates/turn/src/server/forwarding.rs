@@ -419,6 +419,3 @@ impl Hash for IpKey {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 
 use rand_core::RngCore;
 use smallvec::SmallVec;
-use stun::Tail;
 use stun::attribute::XorPeerAddress;
 
+use super::Server;
 use super::admission::{Grant, Policy};
 use super::output::Verdict;
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
-use super::{Server, respond};
+use super::respond::{self, signed_by};
 use crate::addr::{Family, PeerAddr};
 use crate::credentials::Caller;
 use crate::time::PERMISSION_LIFETIME;
@@ -53,8 +53,7 @@ impl<R: RngCore> Server<R> {
         for (ip, grant) in admitted {
             self.table.permit(id, ip, grant, until);
         }
-        let tail = Tail { sha1: Some(&caller.key), ..Tail::default() };
-        respond::success(&mut self.outputs, request, tail, |_| Ok(()));
+        respond::success(&mut self.outputs, request, signed_by(&caller.key), |_| Ok(()));
         Ok(Verdict::Control)
     }
 }

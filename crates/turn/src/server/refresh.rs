@@ -1,13 +1,14 @@
 //! Refresh, [RFC 8656 section 8](https://www.rfc-editor.org/rfc/rfc8656#section-8).
 
 use rand_core::RngCore;
+use stun::AttributeError;
 use stun::attribute::{Lifetime, RequestedAddressFamily};
-use stun::{AttributeError, Tail};
 
 use super::output::{EndReason, Verdict};
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
-use super::{Server, lifetime_of, respond};
+use super::respond::{self, signed_by};
+use super::{Server, lifetime_of};
 use crate::credentials::Caller;
 
 impl<R: RngCore> Server<R> {
@@ -43,8 +44,7 @@ impl<R: RngCore> Server<R> {
                 lifetime.as_secs() as u32
             }
         };
-        let tail = Tail { sha1: Some(&caller.key), ..Tail::default() };
-        respond::success(&mut self.outputs, request, tail, |writer| {
+        respond::success(&mut self.outputs, request, signed_by(&caller.key), |writer| {
             writer.put(&Lifetime(granted))?;
             Ok(())
         });

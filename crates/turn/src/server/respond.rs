@@ -30,6 +30,11 @@ pub(super) fn success(
     send(outputs, head, tail, write);
 }
 
+/// The protection of a response to somebody who has proved to know this key.
+pub(super) fn signed_by(key: &Key) -> Tail<'_> {
+    Tail { sha1: Some(key), ..Tail::default() }
+}
+
 /// What every response begins with.
 pub(super) struct Head {
     pub(super) client: Client,

@@ -13,7 +13,7 @@ use super::allocation::{Allocation, Bound, Live, Reservation, Stage};
 use super::deadlines::Deadlines;
 use super::forwarding::{ChannelKey, Forwarding, PermissionKey};
 use super::output::{Deadline, DeadlineReason};
-use crate::addr::{Client, PeerAddr, RelayId, RelayedAddr};
+use crate::addr::{Client, PeerAddr, RelayId};
 
 pub(super) struct Table {
     slots: Vec<Slot>,
@@ -124,38 +124,44 @@ impl Table {
 
     /// Makes an allocation of a reservation, which brings the socket with it. The 5-tuple must have none.
     pub(super) fn claim(&mut self, id: RelayId, make: impl FnOnce(Reservation, Live) -> Allocation) {
-        let Some(slot) = self.slots.get_mut(id.slot()) else { return };
-        let Some(Holder::Reservation(reservation)) = slot.holder.take() else { return };
-        let Some(live) = reservation.live else { return };
-        self.tokens.remove(&reservation.token.0);
+        let Some(holder) = held(&mut self.slots, id) else { return };
+        let (reservation, live) = match holder.take() {
+            Some(Holder::Reservation(reservation)) => match reservation.live {
+                Some(live) => (reservation, live),
+                None => return *holder = Some(Holder::Reservation(reservation)),
+            },
+            other => return *holder = other,
+        };
+        let token = reservation.token;
         let allocation = make(reservation, live);
+        self.tokens.remove(&token.0);
         self.forwarding.attach(id, allocation.client);
-        self.forwarding.publish(id, live);
-        slot.holder = Some(Holder::Allocation(allocation));
+        if let Some(live) = allocation.live() {
+            self.forwarding.publish(id, live);
+        }
+        *holder = Some(Holder::Allocation(allocation));
         self.live += 1;
         self.rearm(id);
     }
 
     /// Notes that the socket of an allocation or reservation is there.
-    pub(super) fn opened(&mut self, id: RelayId, relayed: RelayedAddr, expires: Instant) {
-        let live = Live { relayed, expires };
-        match self.slots[id.slot()].holder.as_mut() {
+    pub(super) fn opened(&mut self, id: RelayId, live: Live) {
+        match held(&mut self.slots, id).and_then(Option::as_mut) {
             Some(Holder::Allocation(allocation)) => {
                 allocation.stage = Stage::Live(live);
                 self.forwarding.publish(id, live);
                 self.live += 1;
             }
             Some(Holder::Reservation(reservation)) => reservation.live = Some(live),
-            None => {}
+            None => return,
         }
         self.rearm(id);
     }
 
     /// Gives an allocation that has its socket a new end.
     pub(super) fn prolong(&mut self, id: RelayId, until: Instant) {
-        if let Some(Holder::Allocation(allocation)) = self.slots[id.slot()].holder.as_mut()
-            && let Stage::Live(live) = &mut allocation.stage
-        {
+        let Some(allocation) = allocation_in(&mut self.slots, id) else { return };
+        if let Stage::Live(live) = &mut allocation.stage {
             live.expires = until;
             self.forwarding.prolong(id, until);
         }
@@ -164,8 +170,8 @@ impl Table {
 
     /// Takes out whatever holds a slot, with all its entries everywhere, and frees the slot.
     pub(super) fn remove(&mut self, id: RelayId) -> Option<Holder> {
-        let slot = self.slots.get_mut(id.slot()).filter(|slot| slot.generation == id.generation())?;
-        let holder = slot.holder.take()?;
+        let holder = held(&mut self.slots, id)?.take()?;
+        let slot = &mut self.slots[id.slot()];
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.slot() as u32);
         self.deadlines.clear(id.slot() as u32);
@@ -189,7 +195,7 @@ impl Table {
 
     /// Adds a permission to an allocation, or refreshes it.
     pub(super) fn permit(&mut self, id: RelayId, ip: IpAddr, grant: Grant, until: Instant) {
-        let Some(Holder::Allocation(allocation)) = self.slots[id.slot()].holder.as_mut() else { return };
+        let Some(allocation) = allocation_in(&mut self.slots, id) else { return };
         let key = match self.forwarding.permission_key(id.slot() as u32, ip) {
             Some(key) => {
                 let permission = self.forwarding.permission_mut(key);
@@ -210,7 +216,7 @@ impl Table {
     /// Binds a channel of an allocation that has a permission for the peer, or refreshes it. The caller has made sure
     /// that neither the number nor the peer is bound otherwise.
     pub(super) fn bind(&mut self, id: RelayId, number: ChannelNumber, peer: PeerAddr, expires: Instant) {
-        let Some(Holder::Allocation(allocation)) = self.slots[id.slot()].holder.as_mut() else { return };
+        let Some(allocation) = allocation_in(&mut self.slots, id) else { return };
         let Some(permission) = self.forwarding.permission_key(id.slot() as u32, peer.ip()) else { return };
         match self.forwarding.channel_key(id.slot() as u32, number) {
             Some(key) => {
@@ -229,7 +235,7 @@ impl Table {
 
     /// Judges every permission of an allocation anew.
     pub(super) fn regrant(&mut self, id: RelayId, judge: impl Fn(IpAddr) -> Grant) {
-        let Some(Holder::Allocation(allocation)) = self.slots[id.slot()].holder.as_mut() else { return };
+        let Some(allocation) = allocation_in(&mut self.slots, id) else { return };
         for key in &allocation.permissions {
             let permission = self.forwarding.permission_mut(*key);
             permission.grant = judge(permission.ip());
@@ -239,8 +245,7 @@ impl Table {
 
     /// Clears away what has expired of an allocation, and says whether it has come to its end itself.
     pub(super) fn sweep(&mut self, id: RelayId, now: Instant) -> Swept {
-        let slot = self.slots.get_mut(id.slot()).filter(|slot| slot.generation == id.generation());
-        let Some(holder) = slot.and_then(|slot| slot.holder.as_mut()) else { return Swept::Alive };
+        let Some(holder) = held(&mut self.slots, id).and_then(Option::as_mut) else { return Swept::Alive };
         match holder {
             Holder::Reservation(Reservation { live, .. }) => {
                 if live.is_some_and(|live| now >= live.expires) {
@@ -291,6 +296,19 @@ impl Table {
             Some((at, reason)) => self.deadlines.set(slot, at, reason),
             None => self.deadlines.clear(slot),
         }
+    }
+}
+
+/// What a relay's slot holds, unless the slot has been given to another relay since.
+fn held(slots: &mut [Slot], id: RelayId) -> Option<&mut Option<Holder>> {
+    let slot = slots.get_mut(id.slot()).filter(|slot| slot.generation == id.generation())?;
+    Some(&mut slot.holder)
+}
+
+fn allocation_in(slots: &mut [Slot], id: RelayId) -> Option<&mut Allocation> {
+    match held(slots, id)?.as_mut()? {
+        Holder::Allocation(allocation) => Some(allocation),
+        Holder::Reservation(_) => None,
     }
 }
 

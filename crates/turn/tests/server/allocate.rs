@@ -271,3 +271,12 @@ fn dont_fragment_is_supported() {
     let ask = allocate().with(DontFragment);
     assert_eq!(world.ask("alice", ask), ["open relay 1 for listener 1, V4, any port"]);
 }
+
+#[test]
+fn client_is_told_when_the_socket_breaks_before_it_is_open() {
+    let mut world = World::new();
+    world.ask("alice", allocate());
+    let [refusal, answer] = refused(RejectReason::NoRelay);
+    assert_eq!(world.relay_fails(1), [refusal, answer, "close relay 1".into()]);
+    assert_eq!(world.ask("alice", allocate()), ["open relay 2 for listener 1, V4, any port"]);
+}

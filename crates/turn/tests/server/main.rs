@@ -6,11 +6,13 @@
 mod support;
 
 mod allocate;
+mod arbitrary;
 mod authentication;
 mod binding;
 mod channel;
 mod data;
 mod expiry;
+mod model;
 mod permission;
 mod quota;
 mod reconfigure;

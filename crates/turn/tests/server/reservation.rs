@@ -56,6 +56,17 @@ fn next_port_is_kept_for_whoever_brings_the_token() {
 }
 
 #[test]
+fn claimed_port_relays_for_as_long_as_its_allocation_lasts() {
+    let (mut world, token) = reserved();
+    world.ask("bob", allocate().with(token));
+    world.pass(seconds(599));
+    world.permit("bob", &["192.0.2.7"]);
+    assert_eq!(world.ask("bob", send("192.0.2.7:9", b"hi")), ["relay 2 -> 192.0.2.7:9: hi (cluster 1)"]);
+    world.wait(seconds(1));
+    assert_eq!(world.ask("bob", send("192.0.2.7:9", b"hi")), ["drop NoAllocation"]);
+}
+
+#[test]
 fn repeated_allocate_gets_the_same_token_and_a_repeated_claim_the_same_answer() {
     let mut world = World::new();
     world.greet("alice");
@@ -176,4 +187,19 @@ fn reserved_port_whose_socket_breaks_is_given_back() {
     assert_eq!(world.relay_fails(2), ["close relay 2"]);
     let lines = world.ask("bob", allocate().with(token));
     assert_eq!(lines, refused("bob", RejectReason::UnknownReservation));
+}
+
+#[test]
+fn reserved_port_that_breaks_before_it_is_open_is_nobody_elses_later() {
+    let mut world = World::new();
+    world.ask("alice", pair());
+    assert_eq!(world.relay_fails(2), ["close relay 2"]);
+    assert_eq!(world.ask("bob", allocate()), ["open relay 3 for listener 1, V4, any port"]);
+    assert_eq!(world.relay(2).slot(), world.relay(3).slot());
+    world.opens(1, 50_000);
+    let token = token(&world);
+    assert_eq!(world.opens(3, 50_003)[0], "created bob: relay 3 at 203.0.113.1:50003");
+    world.meet("carol", 1, "198.51.100.3:5000");
+    let lines = world.ask("carol", allocate().with(token));
+    assert_eq!(lines, refused("carol", RejectReason::UnknownReservation));
 }

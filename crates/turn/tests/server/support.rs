@@ -61,6 +61,7 @@ pub(crate) struct World {
     clients: BTreeMap<&'static str, Conversation>,
     relays: Vec<RelayId>,
     transactions: u64,
+    stranger_nonce: Vec<u8>,
     /// The replies of the last input, as they would be sent.
     pub(crate) replies: Vec<Reply>,
 }
@@ -90,6 +91,7 @@ impl World {
             clients: BTreeMap::new(),
             relays: Vec::new(),
             transactions: 0,
+            stranger_nonce: Vec::new(),
             replies: Vec::new(),
         };
         world.meet("alice", 1, "198.51.100.1:5000");
@@ -154,13 +156,30 @@ impl World {
     pub(crate) fn packet(&mut self, name: &str, ask: &Ask) -> Vec<u8> {
         self.transactions += 1;
         let conversation = self.clients.get_mut(name).unwrap();
-        let id = ask.transaction.unwrap_or_else(|| {
-            let mut id = [0x5a; 12];
-            id[..8].copy_from_slice(&self.transactions.to_be_bytes());
-            TransactionId::new(id)
-        });
+        let id = ask.transaction.unwrap_or_else(|| numbered(self.transactions));
         conversation.asked.push(id);
         ask.encode(id, conversation)
+    }
+
+    /// The bytes of a message of a client without a name, with the nonce last learnt.
+    pub(crate) fn packet_from(&mut self, client: Client, ask: &Ask) -> Vec<u8> {
+        self.transactions += 1;
+        let nonce = self.stranger_nonce.clone();
+        let conversation = Conversation {
+            client,
+            username: USER.into(),
+            password: PASS.into(),
+            nonce: Some(nonce),
+            asked: Vec::new(),
+        };
+        ask.encode(numbered(self.transactions), &conversation)
+    }
+
+    /// Takes the nonce of a reply to a client without a name.
+    pub(crate) fn learn_nonce(&mut self, reply: &[u8]) {
+        if let Some(nonce) = Message::parse(reply).unwrap().raw(types::NONCE) {
+            self.stranger_nonce = nonce.into();
+        }
     }
 
     /// A client sends bytes.
@@ -366,6 +385,12 @@ impl World {
         let found = self.relays.iter().rposition(|candidate| *candidate == relay);
         found.unwrap_or_else(|| panic!("{relay:?} was never asked for")) + 1
     }
+}
+
+fn numbered(number: u64) -> TransactionId {
+    let mut id = [0x5a; 12];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    TransactionId::new(id)
 }
 
 fn text(bytes: &[u8]) -> &str {
