@@ -1,0 +1,112 @@
+//! Who may allocate: static and ephemeral credentials, and nobody at all.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{EPHEMERAL, Gateway, STATIC, Text, code, echo, static_user};
+use kit::{Credentials, EchoPeer, TurnClient};
+
+#[track_caller]
+fn allocates_and_echoes(mut client: TurnClient) {
+    let peer = EchoPeer::start();
+    let relayed = client.allocate().unwrap().relayed;
+    client.channel_bind(0x4000, peer.address()).unwrap();
+    echo(&mut client, 0x4000, 8);
+    assert!(peer.sources().iter().all(|source| *source == relayed));
+}
+
+#[test]
+fn a01_static_credentials_allocate_and_others_do_not() {
+    for auth in [
+        STATIC,
+        "{ realm: r, credentials: { username: user, password: pass } }",
+        "{ type: plaintext, realm: r, credentials: { username: user, password: pass } }",
+    ] {
+        let gateway = Gateway::start(&Text::new().auth(auth));
+        allocates_and_echoes(gateway.udp());
+        allocates_and_echoes(gateway.tcp());
+        for wrong in [Credentials::fixed("user", "wrong"), Credentials::fixed("nobody", "pass")] {
+            let mut client = TurnClient::udp(gateway.address()).with(wrong);
+            assert_eq!(code(client.allocate()), 401);
+            assert_eq!(client.binding().unwrap(), client.local());
+        }
+    }
+}
+
+#[test]
+fn a02_ephemeral_user_names_in_every_form_allocate() {
+    let gateway = Gateway::start(&Text::new().auth(EPHEMERAL));
+    let future = "4000000000";
+    for name in
+        [future.to_owned(), format!("{future}:user"), format!("user:{future}"), format!("user:{future}:junk")]
+    {
+        let credentials = Credentials::ephemeral("my-secret", &name);
+        allocates_and_echoes(TurnClient::udp(gateway.address()).with(credentials.clone()));
+        allocates_and_echoes(TurnClient::tcp(gateway.address()).with(credentials));
+    }
+    for name in ["1:user", "user", "0"] {
+        let credentials = Credentials::ephemeral("my-secret", name);
+        assert_eq!(code(TurnClient::udp(gateway.address()).with(credentials).allocate()), 401, "{name}");
+    }
+    let forged = Credentials::ephemeral_for("another-secret", "user", Duration::from_secs(600));
+    assert_eq!(code(TurnClient::udp(gateway.address()).with(forged).allocate()), 401);
+}
+
+#[test]
+fn a02_switching_the_type_shuts_old_clients_out_and_back_without_a_restart() {
+    let text = Text::new();
+    let gateway = Gateway::start(&text);
+    let ephemeral = || Credentials::ephemeral_for("my-secret", "user", Duration::from_secs(600));
+    allocates_and_echoes(gateway.udp());
+
+    assert!(gateway.apply(&text.clone().auth(EPHEMERAL)).restarted.is_empty());
+    assert_eq!(code(gateway.udp().allocate()), 401);
+    allocates_and_echoes(TurnClient::udp(gateway.address()).with(ephemeral()));
+
+    assert!(gateway.apply(&text).restarted.is_empty());
+    assert_eq!(code(TurnClient::udp(gateway.address()).with(ephemeral()).allocate()), 401);
+    allocates_and_echoes(gateway.udp());
+}
+
+#[test]
+fn a03_without_authentication_binding_works_and_nothing_else() {
+    let text = Text::new();
+    let gateway = Gateway::start(&text.clone().auth("{ type: none, realm: r }"));
+    let mut client = gateway.udp();
+    assert_eq!(client.binding().unwrap(), client.local());
+    assert_eq!(code(client.allocate()), 401);
+    // W-04 of the original: the listener must not stay without authentication.
+    assert!(gateway.apply(&text).restarted.is_empty());
+    allocates_and_echoes(gateway.udp());
+}
+
+#[test]
+fn a06_a_udp_listener_with_four_workers_passes_the_same_tests() {
+    let gateway = Gateway::with_workers(&Text::new(), 4);
+    assert_eq!(gateway.dataplane.workers(), 4);
+    for _ in 0..16 {
+        allocates_and_echoes(gateway.udp());
+        allocates_and_echoes(gateway.tcp());
+    }
+}
+
+#[test]
+fn c05_an_old_configuration_serves_traffic() {
+    let text = Text::new();
+    for (auth, credentials) in [
+        ("{ type: plaintext, realm: r, credentials: { username: user, password: pass } }", static_user()),
+        (
+            "{ type: longterm, realm: r, credentials: { secret: my-secret } }",
+            Credentials::ephemeral("my-secret", "4000000000:user"),
+        ),
+    ] {
+        let yaml = text.clone().auth(auth).yaml().replace("version: v1", "version: v1alpha1");
+        let config = config::Config::parse(&yaml, &config::env::empty).unwrap();
+        let dataplane =
+            dataplane::Dataplane::start(dataplane::Options { workers: 1, ..Default::default() }).unwrap();
+        dataplane.apply(&[("gw".to_owned(), config)].into()).unwrap();
+        allocates_and_echoes(TurnClient::udp(common::address(text.port)).with(credentials));
+    }
+}
