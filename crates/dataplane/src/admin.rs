@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use net::{TcpListener, TcpOptions};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
@@ -40,25 +41,25 @@ pub(crate) trait Source: Send + Sync + 'static {
     fn metrics(&self) -> String;
 }
 
-/// A running HTTP server. Dropped, it closes its socket and its connections.
+/// A running HTTP server. Dropped, it closes its socket and its connections before anything else happens.
 #[derive(Debug)]
 pub(crate) struct Server {
     roles: Arc<ArcSwap<Roles>>,
     task: AbortHandle,
+    /// Ends when the task has let go of its sockets.
+    ended: Receiver<Infallible>,
 }
 
-/// Binds an address without serving it yet.
-pub(crate) fn bind(bind: Bind) -> io::Result<TcpListener> {
+/// Binds an address without serving it yet. A port that is `ours` already is shared until its present server
+/// is gone.
+pub(crate) fn bind(bind: Bind, ours: bool) -> io::Result<TcpListener> {
     let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
     for addr in bind.candidates() {
-        result = TcpListener::bind(addr);
+        let probed = if ours { Ok(()) } else { net::probe_tcp(addr) };
+        result = probed.and_then(|()| TcpListener::bind(addr, &TcpOptions::LISTENER));
         match &result {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => break,
-            Err(_) => {}
-            Ok(listener) => {
-                listener.set_nonblocking(true)?;
-                break;
-            }
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {}
+            _ => break,
         }
     }
     result
@@ -73,11 +74,16 @@ impl Server {
         runtime: &Handle,
     ) -> io::Result<Self> {
         let _context = runtime.enter();
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = tokio::net::TcpListener::from_std(listener.into())?;
         let roles = Arc::new(ArcSwap::from_pointee(roles));
-        let service = Service { roles: Arc::clone(&roles), source };
-        let task = runtime.spawn(accept(listener, Arc::new(service))).abort_handle();
-        Ok(Self { roles, task })
+        let service = Arc::new(Service { roles: Arc::clone(&roles), source });
+        let (alive, ended) = mpsc::channel();
+        let serve = async move {
+            // Dropped last, with the sockets gone.
+            let _alive = alive;
+            accept(listener, service).await;
+        };
+        Ok(Self { roles, task: runtime.spawn(serve).abort_handle(), ended })
     }
 
     /// Serves something else from now on.
@@ -89,6 +95,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
+        // Nothing is ever sent: this waits for the other end to go.
+        let _ = self.ended.recv();
     }
 }
 

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use config::{Cluster, ClusterKind, ClusterProtocol, Config};
+use net::TcpListener;
 use thiserror::Error;
 use turn::addr::{ClusterId, ListenerId};
 use turn::server::{ListenerPolicy, PeerProtocol, Ports};
@@ -124,7 +125,8 @@ impl Running {
             })?;
         }
         for bind in &plan.serve {
-            let listener = admin::bind(*bind)
+            let ours = self.servers.keys().any(|server| server.port() == bind.port());
+            let listener = admin::bind(*bind, ours)
                 .map_err(|source| ApplyError::Serve { address: bind.to_string(), source })?;
             prepared.servers.push((*bind, listener));
         }

@@ -24,6 +24,11 @@ impl Bind {
         Some(Self { ip, port: endpoint.port })
     }
 
+    /// The port, which two addresses may have in common.
+    pub(crate) fn port(self) -> u16 {
+        self.port
+    }
+
     /// What to try, in order: a machine without IPv6 has no wildcard for both families.
     pub(crate) fn candidates(self) -> impl Iterator<Item = SocketAddr> {
         let (first, second) = match self.ip {

@@ -58,6 +58,13 @@ impl TcpListener {
     }
 }
 
+/// For an asynchronous runtime: the socket is non-blocking already.
+impl From<TcpListener> for std::net::TcpListener {
+    fn from(listener: TcpListener) -> Self {
+        listener.inner
+    }
+}
+
 impl AsFd for TcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inner.as_fd()

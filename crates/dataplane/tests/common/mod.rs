@@ -77,6 +77,10 @@ impl Text {
         Self { listeners: listeners.to_vec(), ..self }
     }
 
+    pub(crate) fn clusters_none(self) -> Self {
+        Self { clusters: Vec::new(), ..self }
+    }
+
     pub(crate) fn yaml(&self) -> String {
         format!(
             "version: v1\nadmin: {}\nauth: {}\nlisteners: [{}]\nclusters: [{}]\n",

@@ -1,0 +1,198 @@
+//! From start to end: health, metrics, drain.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::net::SocketAddr;
+
+use common::{GATEWAY, Gateway, Text, address, code, get};
+use dataplane::{Dataplane, Options, Phase};
+use kit::EchoPeer;
+
+fn status_line(address: SocketAddr, path: &str) -> String {
+    get(address, path).unwrap().0
+}
+
+fn start() -> Dataplane {
+    Dataplane::start(Options { workers: 1, ..Options::default() }).unwrap()
+}
+
+#[test]
+fn l01_an_empty_configuration_is_live_and_ready() {
+    let health = address(kit::free_port());
+    let dataplane = start();
+    assert!(get(health, "/live").is_none(), "no server before the first configuration");
+    assert!(!dataplane.ready());
+
+    let text =
+        Text::new().admin(&format!("healthcheck_endpoint: 'http://{health}'")).listeners(&[]).clusters_none();
+    dataplane.apply(&[(GATEWAY.to_owned(), text.config())].into()).unwrap();
+    let (status, headers, body) = get(health, "/live").unwrap();
+    assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 200 OK", "{}\n"));
+    assert!(headers.to_lowercase().contains("content-type: application/json; charset=utf-8"), "{headers}");
+    let (status, _, body) = get(health, "/ready").unwrap();
+    assert_eq!(
+        (status.as_str(), body.as_str()),
+        ("HTTP/1.1 200 OK", "{\"status\":200,\"message\":\"READY\"}\n")
+    );
+    for path in ["/", "/live/", "/metrics", "/READY"] {
+        assert_eq!(status_line(health, path), "HTTP/1.1 404 Not Found", "{path}");
+    }
+}
+
+#[test]
+fn l02_the_health_endpoint_takes_effect_in_every_form() {
+    let text = Text::new();
+    let gateway = Gateway::start(&text);
+    let (one, two) = (kit::free_port(), kit::free_port());
+    for (endpoint, port, on_ipv6) in [
+        (format!("'http://127.0.0.1:{one}'"), Some(one), false),
+        ("''".to_owned(), None, false),
+        (format!("'http://127.0.0.1:{one}'"), Some(one), false),
+        (format!("'http://:{one}'"), Some(one), true),
+        (format!("'http://:{two}'"), Some(two), true),
+        (format!("'http://[::1]:{one}/ignored'"), None, true),
+        (format!("'0.0.0.0:{one}'"), Some(one), true),
+    ] {
+        gateway.apply(&text.clone().admin(&format!("healthcheck_endpoint: {endpoint}")));
+        for candidate in [one, two] {
+            let live = get(address(candidate), "/live").is_some();
+            assert_eq!(live, port == Some(candidate), "{endpoint} on {candidate}");
+        }
+        let v6 = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port.unwrap_or(one)));
+        assert_eq!(get(v6, "/live").is_some(), on_ipv6, "{endpoint} on {v6}");
+    }
+}
+
+#[test]
+fn l03_a_draining_process_is_live_but_not_ready_and_a_stopped_one_is_neither() {
+    let health = address(kit::free_port());
+    let gateway = Gateway::start(&Text::new().admin(&format!("healthcheck_endpoint: 'http://{health}'")));
+    let peer = EchoPeer::start();
+    let mut client = gateway.udp();
+    client.allocate().unwrap();
+    assert_eq!(gateway.dataplane.status().status, Phase::Ready);
+
+    gateway.dataplane.drain();
+    assert_eq!(status_line(health, "/live"), "HTTP/1.1 200 OK");
+    let (status, _, body) = get(health, "/ready").unwrap();
+    assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(body, "{\"status\":503,\"message\":\"stunnerd not ready\"}\n");
+    let (_, _, body) = get(health, "/status").unwrap();
+    assert!(body.ends_with(r#""allocationCount":1,"status":"TERMINATING"}"#), "{body}");
+
+    // What there is lives on; nothing new begins.
+    client.channel_bind(0x4000, peer.address()).unwrap();
+    common::echo(&mut client, 0x4000, 3);
+    assert_eq!(client.refresh(600).unwrap(), 600);
+    assert_eq!(code(gateway.udp().allocate()), 508);
+    assert_eq!(client.refresh(0).unwrap(), 0);
+    gateway.await_allocations(0);
+
+    gateway.dataplane.stop();
+    assert!(get(health, "/live").is_none());
+}
+
+#[test]
+fn a_process_forced_ready_stays_ready_but_not_before_its_first_configuration() {
+    let health = address(kit::free_port());
+    let dataplane =
+        Dataplane::start(Options { workers: 1, force_ready: true, ..Options::default() }).unwrap();
+    let text = Text::new().admin(&format!("healthcheck_endpoint: 'http://{health}'"));
+    dataplane.apply(&[(GATEWAY.to_owned(), text.config())].into()).unwrap();
+    dataplane.drain();
+    assert_eq!(status_line(health, "/ready"), "HTTP/1.1 200 OK");
+}
+
+#[test]
+fn l04_metrics_are_served_on_their_path_and_everywhere_without_one() {
+    let text = Text::new();
+    let gateway = Gateway::start(&text);
+    let (one, two) = (kit::free_port(), kit::free_port());
+    for (endpoint, port, path, elsewhere) in [
+        (format!("http://127.0.0.1:{one}/metrics"), Some(one), "/metrics", false),
+        (format!("http://127.0.0.1:{one}/other/path"), Some(one), "/other/path", false),
+        (format!("http://127.0.0.1:{one}"), Some(one), "/", true),
+        (String::new(), None, "/", false),
+        (format!("http://:{one}/metrics"), Some(one), "/metrics", false),
+        (format!("http://127.0.0.1:{two}/metrics"), Some(two), "/metrics", false),
+    ] {
+        let admin = format!("healthcheck_endpoint: '', metrics_endpoint: '{endpoint}'");
+        gateway.apply(&text.clone().admin(&admin));
+        let Some(port) = port else {
+            assert!(get(address(one), path).is_none(), "{endpoint}");
+            continue;
+        };
+        let (status, headers, body) = get(address(port), path).unwrap();
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        assert!(headers.contains("text/plain; version=0.0.4"), "{headers}");
+        assert!(body.contains("\nstunner_allocations_active 0\n"), "{body}");
+        let other = status_line(address(port), "/somewhere/else");
+        assert_eq!(other.contains("200"), elsewhere, "{endpoint}: {other}");
+    }
+}
+
+#[test]
+fn health_and_metrics_share_a_port() {
+    let both = address(kit::free_port());
+    let admin = format!("healthcheck_endpoint: 'http://{both}', metrics_endpoint: 'http://{both}/metrics'");
+    let _gateway = Gateway::start(&Text::new().admin(&admin));
+    assert!(get(both, "/metrics").unwrap().2.contains("stunner_allocations_active"));
+    assert_eq!(status_line(both, "/ready"), "HTTP/1.1 200 OK");
+}
+
+#[test]
+fn gateways_of_one_process_share_a_health_server_and_have_a_status_each() {
+    let health = address(kit::free_port());
+    let admin = format!("healthcheck_endpoint: 'http://{health}'");
+    let one = Text::new().admin(&admin).config();
+    let two = Text::new().admin(&admin).config();
+    let dataplane = start();
+    dataplane.apply(&[("ns/one".to_owned(), one), ("ns/two".to_owned(), two)].into()).unwrap();
+    let listeners = |query: &str| {
+        let (_, _, body) = get(health, &format!("/status{query}")).unwrap();
+        let status: serde_json::Value = serde_json::from_str(&body).unwrap();
+        status["listeners"].as_array().unwrap().len()
+    };
+    assert_eq!(listeners(""), 4);
+    assert_eq!(listeners("?gateway=ns/one"), 2);
+    assert_eq!(status_line(health, "/status?gateway=ns/three"), "HTTP/1.1 404 Not Found");
+}
+
+#[test]
+fn secrets_and_tls_private_keys_on_an_open_status_port() {
+    let health = address(kit::free_port());
+    let text = Text::new()
+        .auth("{ type: static, realm: r, credentials: { username: SEKRET1, password: SEKRET2 } }")
+        .admin(&format!("healthcheck_endpoint: 'http://{health}'"));
+    let gateway = Gateway::start(&text);
+    let (_, _, body) = get(health, "/status").unwrap();
+    assert!(body.contains(r#""credentials":{"password":"<SECRET>","username":"<SECRET>"}"#), "{body}");
+    assert!(!body.contains("SEKRET"), "{body}");
+    assert!(!format!("{:?}", gateway.dataplane.status()).contains("SEKRET"));
+}
+
+#[test]
+fn a_dry_run_is_ready_and_opens_nothing() {
+    let text = Text::new();
+    let dataplane = Dataplane::start(Options { workers: 1, dry_run: true, ..Options::default() }).unwrap();
+    dataplane.apply(&[(GATEWAY.to_owned(), text.config())].into()).unwrap();
+    assert!(dataplane.ready());
+    assert!(std::net::TcpListener::bind(address(text.port)).is_ok());
+    assert!(std::net::UdpSocket::bind(address(text.port)).is_ok());
+}
+
+#[test]
+fn a_tls_listener_is_refused_by_name_and_the_others_run() {
+    let certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
+    let key = "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCkFBQUEKLS0tLS1FTkQgUFJJVkFURSBLRVktLS0tLQo=";
+    let mut text = Text::new();
+    let tls = common::listener("secure", "TURN-TLS", kit::free_port(), "[loop]");
+    text.listeners.push(tls.replace("TURN-TLS", &format!("TURN-TLS, cert: {certificate}, key: {key}")));
+    let dataplane = start();
+    let report = dataplane.apply(&[(GATEWAY.to_owned(), text.config())].into()).unwrap();
+    assert_eq!(report.refused.len(), 1);
+    assert_eq!(report.refused[0].listener, "secure");
+    assert!(report.refused[0].reason.contains("TURN-TLS"), "{}", report.refused[0].reason);
+    assert!(kit::TurnClient::udp(address(text.port)).binding().is_ok());
+}
