@@ -18,12 +18,16 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use serde::Deserialize;
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    time::{MissedTickBehavior, interval, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     store::{Change, Store},
-    wire::{self, Refusal, Scope},
+    wire::{self, KEEPALIVE, Refusal, Scope},
 };
 
 /// Finds the address of a node that clients reach it at.
@@ -36,6 +40,7 @@ pub struct Server {
     node_address: Option<Arc<NodeAddress>>,
     suppress_deletions: bool,
     write_deadline: Duration,
+    idle_period: Duration,
     shutdown: CancellationToken,
     watches: TaskTracker,
 }
@@ -46,14 +51,15 @@ pub fn router(store: Store) -> Router {
 }
 
 impl Server {
-    /// Default settings: no node has an address, deletions are told, and a watcher that accepts nothing for ten
-    /// seconds is given up.
+    /// Default settings: no node has an address, deletions are told, a watcher that accepts nothing for ten seconds is
+    /// given up, and one that says nothing for a minute is asked whether it is alive.
     pub fn new(store: Store) -> Self {
         Self {
             store,
             node_address: None,
             suppress_deletions: false,
             write_deadline: Duration::from_secs(10),
+            idle_period: Duration::from_secs(60),
             shutdown: CancellationToken::new(),
             watches: TaskTracker::new(),
         }
@@ -78,6 +84,14 @@ impl Server {
     #[must_use]
     pub fn write_deadline(mut self, deadline: Duration) -> Self {
         self.write_deadline = deadline;
+        self
+    }
+
+    /// How long a watcher may say nothing before it is sent a ping, and then again before it is given up. Clients of
+    /// this house and of the original ping more often than that, so this concerns those that have vanished.
+    #[must_use]
+    pub fn idle_period(mut self, period: Duration) -> Self {
+        self.idle_period = period;
         self
     }
 
@@ -126,6 +140,7 @@ impl Server {
         match call.upgrade {
             Ok(upgrade) => {
                 let token = self.watches.token();
+                let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
                 upgrade.on_upgrade(move |socket| async move {
                     self.watch(socket, scope, node).await;
                     drop(token);
@@ -153,27 +168,51 @@ impl Server {
     /// Sends what changes until the watcher leaves, falls asleep, or the server shuts down.
     async fn watch(self, mut socket: WebSocket, scope: Scope, node: Option<String>) {
         let mut subscription = self.store.subscribe(scope, node.clone());
+        let mut idle = interval(self.idle_period);
+        idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        idle.reset();
+        let mut is_asked = false;
         loop {
-            tokio::select! {
+            let messages = tokio::select! {
                 changes = subscription.next() => {
-                    for change in changes {
-                        let Some(document) = self.announcement(&change, node.as_deref()) else { continue };
-                        let sent = timeout(self.write_deadline, socket.send(Message::text(document))).await;
-                        if !matches!(sent, Ok(Ok(()))) {
-                            tracing::debug!(target: "cds-server", id = change.id, "watcher does not take its configuration");
-                            return;
-                        }
-                    }
+                    let documents = changes.iter().filter_map(|change| self.announcement(change, node.as_deref()));
+                    documents.map(Message::text).collect()
                 }
                 // Pings are answered by the library while it reads; whatever else comes has no meaning.
                 message = socket.recv() => match message {
-                    Some(Ok(_)) => {}
+                    Some(Ok(_)) => {
+                        idle.reset();
+                        is_asked = false;
+                        continue;
+                    }
                     Some(Err(_)) | None => return,
                 },
+                _ = idle.tick() => {
+                    if std::mem::replace(&mut is_asked, true) {
+                        return;
+                    }
+                    vec![Message::Ping(KEEPALIVE.into())]
+                }
                 () = self.shutdown.cancelled() => {
-                    let _ = timeout(self.write_deadline, socket.send(Message::Close(None))).await;
+                    let _ = self.send(&mut socket, Message::Close(None)).await;
                     return;
                 }
+            };
+            for message in messages {
+                if self.send(&mut socket, message).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// An error if the watcher has left or does not take the message in time.
+    async fn send(&self, socket: &mut WebSocket, message: Message) -> Result<(), ()> {
+        match timeout(self.write_deadline, socket.send(message)).await {
+            Ok(sent) => sent.map_err(|_| ()),
+            Err(_) => {
+                tracing::debug!(target: "cds-server", "a watcher does not take what it is sent");
+                Err(())
             }
         }
     }
@@ -257,6 +296,8 @@ pub async fn serve(
 }
 
 const MAX_CONNECTIONS: usize = 16_384;
+/// Longest message that a watcher may send, in bytes; it has nothing to say.
+const MAX_MESSAGE: usize = 64 << 10;
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 const PAUSE_AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(100);
 

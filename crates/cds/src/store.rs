@@ -95,7 +95,7 @@ impl Store {
         });
     }
 
-    /// Sets the configuration of one gateway.
+    /// Sets the configuration of one gateway; does nothing if the id is not `namespace/name`.
     pub fn insert(&self, id: impl Into<String>, config: Config) {
         self.update(|state| state.put(id.into(), Some(config)));
     }

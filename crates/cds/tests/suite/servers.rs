@@ -245,6 +245,24 @@ async fn a_watcher_that_takes_nothing_delays_nobody() {
     assert!(server.load(&gateway("a/x")).await.is_ok());
 }
 
+#[tokio::test]
+async fn a_watcher_that_has_vanished_is_given_up() {
+    let server = Server::new(Store::new()).idle_period(Duration::from_millis(300));
+    let server = Running::start_with(server, 0).await;
+    let mut answering = socket(&server, "/api/v1/configs?watch=true").await;
+    let mut vanished = socket(&server, "/api/v1/configs?watch=true").await.into_inner();
+    let mut received = Vec::new();
+    let end = vanished.read_to_end(&mut received);
+    let ping = Message::Ping("keepalive".into());
+    tokio::select! {
+        end = tokio::time::timeout(SOON, end) => { end.expect("closed in time").expect("closed properly"); }
+        // Reading answers pings.
+        () = async { while message(&mut answering).await == ping {} } => panic!("a watcher that answers is kept"),
+    }
+    assert_eq!(received, b"\x89\x09keepalive");
+    assert_eq!(message(&mut answering).await, ping);
+}
+
 #[test]
 fn ids_are_namespace_and_name() {
     assert_eq!("a/b".parse::<Scope>().unwrap(), Scope::gateway("a", "b"));
