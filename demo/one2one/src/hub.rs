@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth_service::AuthService;
 use crate::ice::IceConfiguration;
-use crate::limits::Doorkeeper;
+use crate::limits::Door;
 use crate::message::{Malformed, Request};
 use crate::name::UserName;
 use crate::switchboard::{Output, SessionId, Switchboard, Timing};
@@ -40,7 +40,7 @@ pub(crate) struct Hub {
     switchboard: Switchboard,
     outboxes: BTreeMap<SessionId, (IpAddr, mpsc::Sender<Outgoing>)>,
     auth: Arc<AuthService>,
-    doorkeeper: Arc<Mutex<Doorkeeper>>,
+    door: Door,
     events: mpsc::Receiver<Event>,
     /// For the answers of the authentication service; weak, so that the hub ends with its last session.
     answers: mpsc::WeakSender<Event>,
@@ -48,15 +48,11 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// A hub and the way to it.
-    pub(crate) fn new(
-        timing: Timing,
-        auth: Arc<AuthService>,
-        doorkeeper: Arc<Mutex<Doorkeeper>>,
-    ) -> (Self, mpsc::Sender<Event>) {
+    pub(crate) fn new(timing: Timing, auth: Arc<AuthService>, door: Door) -> (Self, mpsc::Sender<Event>) {
         let (sender, events) = mpsc::channel(INBOX);
         let switchboard = Switchboard::new(timing);
         let answers = sender.downgrade();
-        (Self { switchboard, outboxes: BTreeMap::new(), auth, doorkeeper, events, answers }, sender)
+        (Self { switchboard, outboxes: BTreeMap::new(), auth, door, events, answers }, sender)
     }
 
     /// Runs until `stop`, or until nobody can send it events any more.
@@ -126,10 +122,8 @@ impl Hub {
 
     fn query(&mut self, id: SessionId, user: UserName) {
         let Some(events) = self.answers.upgrade() else { return };
-        let may = self.outboxes.get(&id).is_some_and(|(address, _)| {
-            let mut doorkeeper = self.doorkeeper.lock().unwrap_or_else(PoisonError::into_inner);
-            doorkeeper.may_query(*address, crate::clock::now())
-        });
+        let address = self.outboxes.get(&id).map(|(address, _)| *address);
+        let may = address.is_some_and(|address| self.door.may_query(address, crate::clock::now()));
         let auth = Arc::clone(&self.auth);
         tokio::spawn(async move {
             let result = if may { ask(&auth, &user).await } else { Err(TOO_MANY.to_owned()) };

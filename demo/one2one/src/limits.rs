@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// The limits, per client address (IPv6: per /64) or per connection.
@@ -70,9 +71,52 @@ impl Bucket {
     }
 }
 
+/// The [`Doorkeeper`] that all tasks share.
+#[derive(Clone, Debug)]
+pub(crate) struct Door(Arc<Mutex<Doorkeeper>>);
+
+impl Door {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self(Arc::new(Mutex::new(Doorkeeper::new(limits))))
+    }
+
+    /// A place for one more connection of `address`, if there is one.
+    pub(crate) fn enter(&self, address: IpAddr, now: Instant) -> Option<Place> {
+        self.keeper().enter(address, now).then(|| Place { door: self.clone(), address })
+    }
+
+    /// Whether the authentication service may be asked on behalf of `address`.
+    pub(crate) fn may_query(&self, address: IpAddr, now: Instant) -> bool {
+        self.keeper().may_query(address, now)
+    }
+
+    fn keeper(&self) -> std::sync::MutexGuard<'_, Doorkeeper> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection's place. Dropped, it is free again.
+#[derive(Debug)]
+pub(crate) struct Place {
+    door: Door,
+    address: IpAddr,
+}
+
+impl Place {
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.door.keeper().left(self.address);
+    }
+}
+
 /// Counts what each address uses.
 #[derive(Debug)]
-pub(crate) struct Doorkeeper {
+struct Doorkeeper {
     limits: Limits,
     visitors: BTreeMap<IpAddr, Visitor>,
 }
@@ -84,12 +128,12 @@ struct Visitor {
 }
 
 impl Doorkeeper {
-    pub(crate) fn new(limits: Limits) -> Self {
+    fn new(limits: Limits) -> Self {
         Self { limits, visitors: BTreeMap::new() }
     }
 
     /// A connection from `address` wants in. If this says yes, say [`left`](Self::left) in the end.
-    pub(crate) fn enter(&mut self, address: IpAddr, now: Instant) -> bool {
+    fn enter(&mut self, address: IpAddr, now: Instant) -> bool {
         if self.visitors.len() >= FORGET_ABOVE {
             self.visitors.retain(|_, visitor| visitor.connections > 0 || !visitor.queries.is_full(now));
         }
@@ -103,14 +147,14 @@ impl Doorkeeper {
     }
 
     /// A connection from `address` is gone.
-    pub(crate) fn left(&mut self, address: IpAddr) {
+    fn left(&mut self, address: IpAddr) {
         if let Some(visitor) = self.visitors.get_mut(&source(address)) {
             visitor.connections = visitor.connections.saturating_sub(1);
         }
     }
 
     /// Whether the authentication service may be asked on behalf of `address`.
-    pub(crate) fn may_query(&mut self, address: IpAddr, now: Instant) -> bool {
+    fn may_query(&mut self, address: IpAddr, now: Instant) -> bool {
         self.visitor(address, now).queries.take(now)
     }
 

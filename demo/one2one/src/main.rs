@@ -1,4 +1,5 @@
 //! The one-to-one call application as a program of its own.
+#![forbid(unsafe_code)]
 
 #![forbid(unsafe_code)]
 

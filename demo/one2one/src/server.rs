@@ -3,13 +3,12 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -25,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::hub::Hub;
-use crate::limits::Doorkeeper;
+use crate::limits::{Door, Place};
 use crate::settings::{Listen, Settings};
 use crate::tls::{self, TlsError};
 use crate::web::{self, App};
@@ -98,8 +97,8 @@ impl Application {
     /// Serves until `shutdown`, then ends calls, closes connections and returns; that takes a few seconds at most.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Settings { auth, limits, timing, origins, ping, .. } = self.settings;
-        let doorkeeper = Arc::new(Mutex::new(Doorkeeper::new(limits)));
-        let (hub, events) = Hub::new(timing, Arc::new(auth), Arc::clone(&doorkeeper));
+        let door = Door::new(limits);
+        let (hub, events) = Hub::new(timing, Arc::new(auth), door.clone());
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let sessions = tasks.clone();
@@ -111,16 +110,16 @@ impl Application {
             frames: limits.frames_per_session,
             ping,
         };
-        let door =
-            Door { tls: self.tls.into(), router: web::router(Arc::new(app)), doorkeeper, stop: stop.clone() };
+        let router = web::router(Arc::new(app));
+        let host = Host { tls: self.tls.into(), router, door, stop: stop.clone() };
         let hub = tokio::spawn(hub.run(stop.clone()));
         tokio::select! {
-            () = accept(&self.listener, &door, &tasks) => {}
+            () = accept(&self.listener, &host, &tasks) => {}
             () = shutdown => {}
         }
         drop(self.listener);
         stop.cancel();
-        drop(door);
+        drop(host);
         tasks.close();
         if timeout(GOODBYE, tasks.wait()).await.is_err() {
             tracing::warn!(connections = tasks.len(), "connections left open at the end");
@@ -149,14 +148,14 @@ async fn bind(listen: Listen) -> io::Result<TcpListener> {
 
 /// What each accepted connection needs.
 #[derive(Clone)]
-struct Door {
+struct Host {
     tls: TlsAcceptor,
     router: Router,
-    doorkeeper: Arc<Mutex<Doorkeeper>>,
+    door: Door,
     stop: CancellationToken,
 }
 
-async fn accept(listener: &TcpListener, door: &Door, tasks: &TaskTracker) {
+async fn accept(listener: &TcpListener, host: &Host, tasks: &TaskTracker) {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -168,31 +167,24 @@ async fn accept(listener: &TcpListener, door: &Door, tasks: &TaskTracker) {
             }
         };
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let door = door.clone();
-        if door.keeper().enter(peer.ip(), crate::clock::now()) {
-            tasks.spawn(async move {
-                door.welcome(stream, peer).await;
-                door.keeper().left(peer.ip());
-            });
+        if let Some(place) = host.door.enter(peer.ip(), crate::clock::now()) {
+            let host = host.clone();
+            tasks.spawn(async move { host.welcome(stream, peer, Arc::new(place)).await });
         }
     }
 }
 
-impl Door {
-    fn keeper(&self) -> std::sync::MutexGuard<'_, Doorkeeper> {
-        self.doorkeeper.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+impl Host {
     /// Serves one connection: TLS, or a hint for those who forgot the `s` in `https`.
-    async fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn welcome(&self, stream: TcpStream, peer: SocketAddr, place: Arc<Place>) {
         let _ = stream.set_nodelay(true);
         let mut first = [0];
         let Ok(Ok(1)) = timeout(HANDSHAKE, stream.peek(&mut first)).await else { return };
         if first != [TLS_HANDSHAKE] {
-            return self.converse(stream, peer, false).await;
+            return self.converse(stream, peer, place, false).await;
         }
         match timeout(HANDSHAKE, self.tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.converse(stream, peer, true).await,
+            Ok(Ok(stream)) => self.converse(stream, peer, place, true).await,
             Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
         }
@@ -202,15 +194,16 @@ impl Door {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: SocketAddr,
+        place: Arc<Place>,
         tls: bool,
     ) {
         let service = service_fn(|mut request: Request<Incoming>| {
-            let router = self.router.clone();
+            let (router, place) = (self.router.clone(), Arc::clone(&place));
             async move {
                 if !tls {
                     return Ok::<_, Infallible>(to_https(&request));
                 }
-                request.extensions_mut().insert(ConnectInfo(peer));
+                request.extensions_mut().insert(place);
                 router.oneshot(request.map(Body::new)).await
             }
         });

@@ -1,6 +1,6 @@
 //! One WebSocket connection of a page.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
@@ -12,13 +12,14 @@ use tokio_tungstenite::tungstenite::Error as WireError;
 
 use crate::clock;
 use crate::hub::{Event, OUTBOX, Outgoing};
-use crate::limits::{Bucket, Rate};
+use crate::limits::{Bucket, Place, Rate};
 use crate::message::{Malformed, Request};
 use crate::switchboard::SessionId;
 
 pub(crate) struct Session {
     pub(crate) id: SessionId,
-    pub(crate) address: IpAddr,
+    /// Held until the connection is over.
+    pub(crate) place: Arc<Place>,
     pub(crate) hub: mpsc::Sender<Event>,
     pub(crate) frames: Rate,
     pub(crate) ping: Duration,
@@ -56,7 +57,7 @@ impl Session {
     /// Serves the connection until it ends.
     pub(crate) async fn run(self, socket: WebSocket) {
         let (outbox, inbox) = mpsc::channel(OUTBOX);
-        let connected = Event::Connected { id: self.id, address: self.address, outbox };
+        let connected = Event::Connected { id: self.id, address: self.place.address(), outbox };
         if self.hub.send(connected).await.is_err() {
             return;
         }

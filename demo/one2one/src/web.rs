@@ -1,12 +1,11 @@
 //! The HTTP surface: the page, the WebSocket upgrade, `/healthz`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::{HeaderMap, StatusCode, header};
@@ -14,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::hub::Event;
-use crate::limits::Rate;
+use crate::limits::{Place, Rate};
 use crate::message::MAX_FRAME;
 use crate::page;
 use crate::session::Session;
@@ -41,7 +40,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 async fn upgrade(
     State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(place): Extension<Arc<Place>>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -50,7 +49,7 @@ async fn upgrade(
     }
     let session = Session {
         id: SessionId(app.last_id.fetch_add(1, Ordering::Relaxed) + 1),
-        address: peer.ip(),
+        place,
         hub: app.hub.clone(),
         frames: app.frames,
         ping: app.ping,
