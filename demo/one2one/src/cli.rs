@@ -56,9 +56,13 @@ pub struct Cli {
     #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(60..))]
     ttl: u32,
 
-    /// What to log: error, warn, info, debug or trace, or a list such as one2one=debug,hyper=info
-    #[arg(long, short, default_value = "info")]
+    /// What to log: scope:LEVEL[,scope:LEVEL...], with the levels DISABLE, ERROR, WARN, INFO, DEBUG and TRACE
+    #[arg(long, short, default_value = "all:INFO", value_name = "SPEC")]
     pub log: String,
+
+    /// How log lines look: text or json
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub log_format: logs::Format,
 }
 
 /// A setting that makes no sense.
