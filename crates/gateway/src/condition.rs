@@ -1,7 +1,8 @@
 //! Conditions of statuses: their names, and how new ones go into a status that exists.
 
 use crate::api::{
-    Condition, GatewayClassStatus, GatewayStatus, Metadata, ParentRef, ParentStatus, Truth, UdpRouteStatus,
+    Condition, GatewayClassStatus, GatewayStatus, ListenerStatus, Metadata, ParentRef, ParentStatus, Truth,
+    UdpRouteStatus,
 };
 use crate::names;
 
@@ -81,8 +82,10 @@ pub fn merge_class(old: &GatewayClassStatus, new: &GatewayClassStatus, now: &str
 pub fn merge_gateway(old: &GatewayStatus, new: &GatewayStatus, now: &str) -> GatewayStatus {
     let mut merged = new.clone();
     merged.conditions = merge(&old.conditions, &new.conditions, now);
-    for listener in &mut merged.listeners {
-        let before = old.listeners.iter().find(|old| old.name == listener.name);
+    for (at, listener) in merged.listeners.iter_mut().enumerate() {
+        // By name; by position too where a name is there twice.
+        let same = |old: &&ListenerStatus| old.name == listener.name;
+        let before = old.listeners.get(at).filter(same).or_else(|| old.listeners.iter().find(same));
         let before = before.map_or(&[][..], |old| &old.conditions);
         listener.conditions = merge(before, &listener.conditions, now);
     }

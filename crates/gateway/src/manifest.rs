@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod document;
+mod unknown;
 
 use document::Document;
 
@@ -190,7 +191,7 @@ impl Visitor for Store<'_> {
     type Output = ();
 
     fn visit<R: Stored>(self) {
-        let mut object = match from_value::<R>(self.value) {
+        let mut object = match from_value::<R>(self.value.clone()) {
             Ok(object) => object,
             Err(error) => {
                 let found = self.document.and_then(Document::error_in::<R>);
@@ -214,6 +215,15 @@ impl Visitor for Store<'_> {
                 file.display()
             );
             return self.reader.error(self.file, Some(self.line), reason);
+        }
+        for field in unknown::fields(&self.value, &object) {
+            let key = field.rsplit('.').next().unwrap_or_default();
+            let line = self.document.and_then(|document| document.line_of_key(key)).unwrap_or(self.line);
+            self.reader.error(
+                self.file,
+                Some(line),
+                format!("{reference}: there is no field {field}; it has no effect"),
+            );
         }
         self.reader.origins.insert(reference, (self.file.to_owned(), self.line));
         self.reader.manifests.snapshot.insert(object);

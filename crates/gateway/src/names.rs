@@ -38,6 +38,9 @@ pub const APP_DATAPLANE: &str = "stunner";
 /// Label that ties an EndpointSlice to its Service.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
+/// Label of every Namespace: its name.
+pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
 /// Annotation: type of the Service.
 pub const SERVICE_TYPE: &str = "stunner.l7mp.io/service-type";
 /// Annotation: UDP and TCP listeners in one Service.
@@ -162,4 +165,35 @@ fn fnv1a(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check, label_value, service_name};
+
+    #[test]
+    fn w23_names_that_fit_stay_and_others_get_one_that_does() {
+        assert_eq!(service_name("udp-gateway"), "udp-gateway");
+        assert_eq!(label_value("7th"), "7th");
+        for name in ["7th", "a.b", &"x".repeat(64), "-", "..", "", "ä", &"ü.".repeat(100)] {
+            let short = service_name(name);
+            assert!(short.len() <= 63 && short.starts_with("gw-"), "{short}");
+            assert!(
+                short.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'),
+                "{short}"
+            );
+            assert_ne!(label_value(&format!("{name}.1")), label_value(&format!("{name}.2")));
+        }
+    }
+
+    #[test]
+    fn names_are_checked_as_api_servers_do() {
+        assert_eq!(check("a.b-c.7", "media"), Ok(()));
+        for (name, namespace) in
+            [("", ""), ("A", ""), ("a..b", ""), ("-a", ""), ("a/b", ""), ("a", "b.c"), ("a", "B")]
+        {
+            assert!(check(name, namespace).is_err(), "{name:?} in {namespace:?}");
+        }
+        assert!(check(&"x".repeat(254), "").is_err());
+    }
 }

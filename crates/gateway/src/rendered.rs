@@ -17,7 +17,7 @@ use crate::{
 ///
 /// Objects to create are JSON with `apiVersion`, `kind` and exactly the fields that are ours, ready for server-side
 /// apply.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Rendered {
     /// Configuration of each Gateway's dataplane, by `namespace/name`. Empty in legacy mode.
     pub configs: BTreeMap<String, Config>,
@@ -42,6 +42,25 @@ pub struct Rendered {
     pub stale: BTreeMap<Key, Problem>,
     /// All findings, in order.
     pub problems: Vec<Problem>,
+}
+
+/// Leaves the contents of ConfigMaps out, because they hold credentials.
+impl fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rendered")
+            .field("configs", &self.configs)
+            .field("services", &self.services)
+            .field("deployments", &self.deployments)
+            .field("daemon_sets", &self.daemon_sets)
+            .field("config_maps", &self.config_maps.keys())
+            .field("deletes", &self.deletes)
+            .field("gateway_classes", &self.gateway_classes)
+            .field("gateways", &self.gateways)
+            .field("routes", &self.routes)
+            .field("stale", &self.stale)
+            .field("problems", &self.problems)
+            .finish()
+    }
 }
 
 impl Rendered {

@@ -32,12 +32,14 @@ pub struct Host {
 ///   annotation has no effect;
 /// - the Service `stunner` beside every Gateway, which an installation brings along and older manifests lead routes to;
 /// - the relay addresses as the endpoints of all Services whose selector picks dataplane pods;
-/// - EndpointSlices for Endpoints that were written by hand.
+/// - EndpointSlices for Endpoints that were written by hand;
+/// - the Namespaces of Gateways and routes, each with the label that holds its name.
 ///
 /// `settings` should be what the result is rendered with.
 pub fn complete(snapshot: &Snapshot, settings: &Settings, host: &Host) -> Snapshot {
     let mut completed = snapshot.clone();
     adapt_annotations(&mut completed);
+    add_namespaces(&mut completed);
     let rendered = render(&completed, settings);
     for service in rendered.services.values() {
         if let Ok(mut service) = from_value::<Service>(service.clone()) {
@@ -72,6 +74,17 @@ fn adapt_annotations(snapshot: &mut Snapshot) {
     }
     for gateway in snapshot.gateways.values_mut() {
         gateway.metadata.annotations.insert(names::MIXED_PROTOCOL.to_owned(), "true".to_owned());
+    }
+}
+
+fn add_namespaces(snapshot: &mut Snapshot) {
+    let gateways = snapshot.gateways.keys();
+    let routes = snapshot.udp_routes.keys().chain(snapshot.gateway_udp_routes.keys());
+    let names: BTreeSet<_> = gateways.chain(routes).map(|key| key.namespace.clone()).collect();
+    for name in names {
+        let namespace = snapshot.namespaces.entry(Key::cluster(&name)).or_default();
+        namespace.metadata.labels.insert(names::NAMESPACE_NAME.to_owned(), name.clone());
+        namespace.metadata.name = name;
     }
 }
 

@@ -44,6 +44,15 @@ impl Document<'_> {
         self.line + usize::try_from(location.line()).unwrap_or_default().saturating_sub(1)
     }
 
+    /// The first line that begins with a key, which is the right one as long as the key is there once.
+    pub(super) fn line_of_key(&self, key: &str) -> Option<usize> {
+        let is_key = |line: &str| {
+            let line = line.trim_start().trim_start_matches("- ");
+            line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'))
+        };
+        self.text.lines().position(is_key).map(|at| self.line + at)
+    }
+
     fn explain(&self, error: &serde_saphyr::Error) -> (usize, String) {
         let line = error.location().map_or(self.line, |location| self.line_of(location));
         let reason = match error.without_snippet() {

@@ -178,3 +178,26 @@ fn insert<const N: usize>(into: &mut Map<String, Value>, fields: [(&str, &Option
 
 /// Seconds that pods have to finish their calls.
 const GRACE_PERIOD: i64 = 3600;
+
+#[cfg(test)]
+mod tests {
+    use super::discovery_origin;
+
+    #[test]
+    fn r19_config_discovery_is_found_in_every_spelling_of_its_address() {
+        for (address, origin) in [
+            (":13478", "http://:13478"),
+            ("192.0.2.1:5", "http://192.0.2.1:5"),
+            ("192.0.2.1", "http://192.0.2.1:13478"),
+            ("discovery.example.svc:5", "http://discovery.example.svc:5"),
+            ("discovery.example.svc", "http://discovery.example.svc:13478"),
+            ("discovery.example.svc:", "http://discovery.example.svc:13478"),
+            ("2001:db8::1", "http://[2001:db8::1]:13478"),
+            ("::1", "http://[::1]:13478"),
+            ("[2001:db8::1]", "http://[2001:db8::1]:13478"),
+            ("[2001:db8::1]:5", "http://[2001:db8::1]:5"),
+        ] {
+            assert_eq!(discovery_origin(address), origin, "{address}");
+        }
+    }
+}

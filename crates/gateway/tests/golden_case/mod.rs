@@ -82,6 +82,10 @@ impl Case {
         Self { directory, about, settings }
     }
 
+    pub(crate) fn rendered(&self) -> Rendered {
+        self.render(&self.read(&self.directory.join("in")).snapshot)
+    }
+
     pub(crate) fn check(&self) {
         let manifests = self.read(&self.directory.join("in"));
         let rendered = self.render(&manifests.snapshot);
