@@ -71,20 +71,33 @@ pub(crate) struct Meta {
     pub(crate) len: usize,
     pub(crate) from: SocketAddr,
     pub(crate) to: Option<IpAddr>,
+    pub(crate) segment: usize,
     pub(crate) truncated: bool,
 }
 
-/// A received datagram.
+/// A received datagram, or a train of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'a> {
-    /// The payload.
+    /// The payload; that of all datagrams, one behind the other, on sockets that receive trains.
     pub bytes: &'a [u8],
     /// Who sent it, canonical.
     pub from: SocketAddr,
     /// The local address it was sent to, canonical; only on sockets that ask for it.
     pub to: Option<IpAddr>,
+    /// The length of each datagram in bytes; the last one of a train may be shorter.
+    pub segment: usize,
     /// The datagram was larger than a slot and its end is missing.
     pub truncated: bool,
+}
+
+impl<'a> Packet<'a> {
+    /// The datagrams of the packet with their offsets in it: itself, unless the socket receives trains.
+    pub fn datagrams(self) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let step = self.segment.max(1);
+        // An empty datagram is one, too.
+        let ends = self.bytes.len().max(1);
+        (0..ends).step_by(step).map(move |at| (at, &self.bytes[at..self.bytes.len().min(at + step)]))
+    }
 }
 
 /// A batch of packets in memory that is allocated once.
@@ -126,7 +139,7 @@ impl Arena {
         let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
             memory: vec![0; all * STRIDE],
-            meta: vec![Meta { len: 0, from: nobody, to: None, truncated: false }; all],
+            meta: vec![Meta { len: 0, from: nobody, to: None, segment: 0, truncated: false }; all],
             slots,
             used: 0,
             scratch: Scratch {
@@ -171,6 +184,7 @@ impl Arena {
             bytes: &self.payload(slot)[..meta.len],
             from: meta.from,
             to: meta.to,
+            segment: meta.segment,
             truncated: meta.truncated,
         }
     }

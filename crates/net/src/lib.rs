@@ -16,7 +16,8 @@
 //! ```
 //!
 //! A payload is written once, by the kernel, and read once, by the kernel: headers go into the headroom
-//! of its slot and the send queue refers to the slot.
+//! of its slot and the send queue refers to the slot. Datagrams of one length for one destination travel in
+//! trains: the queue forms them by itself, and [`Packet::datagrams`] takes apart what arrived as one.
 
 pub mod addr;
 mod buffer;

@@ -18,6 +18,12 @@ pub struct UdpOptions {
     pub receive_buffer: usize,
     /// Wanted send buffer in bytes; the kernel may give less.
     pub send_buffer: usize,
+    /// Datagrams that follow each other closely may be received as one packet, to be taken apart with
+    /// [`Packet::datagrams`](crate::Packet::datagrams), where the kernel can do that.
+    pub receive_trains: bool,
+    /// Datagrams of one length for one destination are handed to the kernel together, where it can take them
+    /// apart.
+    pub send_trains: bool,
 }
 
 impl UdpOptions {
@@ -28,6 +34,8 @@ impl UdpOptions {
         dual_stack: true,
         receive_buffer: 4 << 20,
         send_buffer: 4 << 20,
+        receive_trains: false,
+        send_trains: true,
     };
 
     /// A socket that serves one client's peers: plenty of these exist at once.
@@ -37,6 +45,8 @@ impl UdpOptions {
         dual_stack: false,
         receive_buffer: 512 << 10,
         send_buffer: 512 << 10,
+        receive_trains: false,
+        send_trains: true,
     };
 }
 

@@ -1,16 +1,17 @@
 //! Batched sending: references to slots, grouped by socket, handed to the kernel in few calls.
 //!
-//! Runs of equal-sized datagrams to one destination can leave as one segmented send (`UDP_SEGMENT`). The
-//! grouping in [`SendQueue::flush`] is where such runs are adjacent; nothing above will notice.
-#![expect(unsafe_code, reason = "sendmmsg takes arrays of raw pointers")]
+//! Datagrams of one length for one destination leave as a *train*: one message that the kernel takes apart as
+//! late as it can (`UDP_SEGMENT`). They are gathered from where they lie, each behind a header of its own if it
+//! has one, so no byte is copied to form a train. What the kernel refuses to take apart is sent one by one.
+
+mod batch;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd};
 
+use self::batch::Batch;
 use crate::buffer::{Arena, Span};
-use crate::cmsg::Control;
-use crate::udp::{EMPTY_HEADER, EMPTY_NAME, UdpSocket, encode_name};
+use crate::udp::UdpSocket;
 
 /// A datagram that waits in a [`SendQueue`].
 #[derive(Debug, Clone, Copy)]
@@ -36,27 +37,38 @@ pub struct Sent {
     pub full: usize,
     /// Datagrams given up for another reason: no route, too large, no such socket.
     pub failed: usize,
+    /// Datagrams, counted above as well, that were sent one by one since the kernel refused them together.
+    /// Not zero: the socket sends less efficiently from now on, see [`UdpSocket::longest_in_train`].
+    pub split: usize,
 }
-
-/// Socket number and index into the waiting datagrams.
-type Ordered = (u32, u16);
 
 /// Datagrams to be sent, all of them in slots of one arena. Allocated once.
 ///
 /// A queue that is full must be flushed; UDP may lose datagrams but this queue never does by itself.
 pub struct SendQueue {
-    waiting: Vec<Outgoing>,
+    waiting: Vec<Waiting>,
     order: Vec<Ordered>,
     capacity: usize,
-    names: Vec<libc::sockaddr_in6>,
-    controls: Vec<Control>,
-    vectors: Vec<libc::iovec>,
-    headers: Vec<libc::mmsghdr>,
+    batch: Batch,
 }
 
-// SAFETY: the vectors of pointers are filled and used within one call of `send_group`, from memory
-// borrowed by that call; between calls nothing reads them. All other fields are plain data.
-unsafe impl Send for SendQueue {}
+/// A datagram: what stands in front of it, and itself.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    head: Option<Span>,
+    outgoing: Outgoing,
+}
+
+/// Socket number, destination port and place in the queue, from the highest bits down: sorted, datagrams of one
+/// socket stand together, within them those for one destination, and these in the order they came in.
+type Ordered = u64;
+
+/// Some waiting datagrams in sorted order.
+#[derive(Clone, Copy)]
+struct Run<'q> {
+    waiting: &'q [Waiting],
+    order: &'q [Ordered],
+}
 
 impl SendQueue {
     /// A queue of at most `capacity` datagrams, itself at most 65 535.
@@ -65,10 +77,7 @@ impl SendQueue {
             waiting: Vec::with_capacity(capacity),
             order: Vec::with_capacity(capacity),
             capacity,
-            names: Vec::with_capacity(capacity),
-            controls: Vec::with_capacity(capacity),
-            vectors: Vec::with_capacity(capacity),
-            headers: Vec::with_capacity(capacity),
+            batch: Batch::new(capacity),
         }
     }
 
@@ -87,107 +96,103 @@ impl SendQueue {
     /// # Panics
     /// If the queue is full: check [`Self::free`] and flush.
     pub fn push(&mut self, outgoing: Outgoing) {
-        assert!(self.free() > 0, "flushed before it is full");
-        self.waiting.push(outgoing);
+        self.push_waiting(Waiting { head: None, outgoing });
     }
 
-    /// Sends everything, in order for each socket. `socket` maps the caller's numbers to sockets.
+    /// Adds a datagram with a header that stands elsewhere. Several datagrams may have the same one.
+    ///
+    /// # Panics
+    /// If the queue is full: check [`Self::free`] and flush.
+    pub fn push_with_head(&mut self, head: Span, outgoing: Outgoing) {
+        self.push_waiting(Waiting { head: Some(head), outgoing });
+    }
+
+    fn push_waiting(&mut self, waiting: Waiting) {
+        assert!(self.free() > 0, "flushed before it is full");
+        let Outgoing { socket, to, .. } = waiting.outgoing;
+        let place = self.waiting.len() as u64;
+        self.order.push(u64::from(socket) << 32 | u64::from(to.port()) << 16 | place);
+        self.waiting.push(waiting);
+    }
+
+    /// Sends everything, in order for each socket and destination. `socket` maps the caller's numbers to sockets.
     ///
     /// A datagram the kernel refuses is counted and left behind: nothing is retried, since by then newer
     /// media is worth more.
     pub fn flush<'s>(&mut self, arena: &Arena, socket: impl Fn(u32) -> Option<&'s UdpSocket>) -> Sent {
-        self.order.clear();
-        self.order.extend(self.waiting.iter().zip(0..).map(|(outgoing, index)| (outgoing.socket, index)));
-        // The index makes every key unique, so this keeps the order of each socket's datagrams.
         self.order.sort_unstable();
-        let order = std::mem::take(&mut self.order);
         let mut total = Sent::default();
-        for group in order.chunk_by(|a, b| a.0 == b.0) {
-            match socket(group[0].0) {
-                Some(socket) => self.send_group(group, arena, socket, &mut total),
-                None => total.failed += group.len(),
+        for group in self.order.chunk_by(|a, b| socket_number(*a) == socket_number(*b)) {
+            let Some(socket) = socket(socket_number(group[0])) else {
+                total.failed += group.len();
+                continue;
+            };
+            let alone = |entry: &Ordered| self.waiting[place(*entry)].outgoing.dont_fragment;
+            for order in group.chunk_by(|a, b| alone(a) == alone(b)) {
+                let run = Run { waiting: &self.waiting, order };
+                total += if alone(&order[0]) {
+                    send_unfragmented(run, arena, socket)
+                } else {
+                    self.batch.send(run, arena, socket)
+                };
             }
         }
-        self.order = order;
+        self.order.clear();
         self.waiting.clear();
         total
     }
+}
 
-    fn send_group(&mut self, group: &[Ordered], arena: &Arena, socket: &UdpSocket, total: &mut Sent) {
-        let alone = |entry: &Ordered| self.waiting[usize::from(entry.1)].dont_fragment;
-        if !group.iter().any(alone) {
-            self.send_run(group, arena, socket, total);
-            return;
-        }
-        for entry in group {
-            let outgoing = self.waiting[usize::from(entry.1)];
-            if outgoing.dont_fragment {
-                total.count(socket.send_unfragmented(arena.bytes(outgoing.span), outgoing.to).map(|_| 1), 1);
-            } else {
-                self.send_run(std::slice::from_ref(entry), arena, socket, total);
-            }
-        }
+/// One by one, and behind a copy of their header if they have one: this is rare.
+fn send_unfragmented(run: Run<'_>, arena: &Arena, socket: &UdpSocket) -> Sent {
+    let mut total = Sent::default();
+    for Waiting { head, outgoing } in run.iter() {
+        let bytes = arena.bytes(outgoing.span);
+        let result = match head {
+            None => socket.send_unfragmented(bytes, outgoing.to),
+            Some(head) => socket.send_unfragmented(&[arena.bytes(*head), bytes].concat(), outgoing.to),
+        };
+        total.count(result.map(|_| 1), 1);
+    }
+    total
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.head.map_or(0, |head| head.len()) + self.outgoing.span.len()
     }
 
-    fn send_run(&mut self, run: &[Ordered], arena: &Arena, socket: &UdpSocket, total: &mut Sent) {
-        self.prepare(run, arena, socket);
-        let mut rest = self.headers.as_mut_slice();
-        while !rest.is_empty() {
-            // SAFETY: the headers in `rest` were filled by `prepare` from `waiting` and `arena`, which are
-            // both still borrowed; names, controls and vectors they point to are not touched until
-            // `prepare` is called again. The kernel only reads through them.
-            let sent = unsafe {
-                libc::sendmmsg(
-                    socket.as_fd().as_raw_fd(),
-                    rest.as_mut_ptr(),
-                    rest.len() as libc::c_uint,
-                    libc::MSG_DONTWAIT as _,
-                )
-            };
-            let result = usize::try_from(sent).map_err(|_| io::Error::last_os_error());
-            let done = match &result {
-                Ok(count) => *count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // A full buffer stays full for the rest of this batch ...
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => rest.len(),
-                // ... any other error belongs to the first datagram of the rest.
-                Err(_) => 1,
-            };
-            total.count(result, done);
-            rest = &mut rest[done..];
-        }
+    /// Leaves from the same address for the same destination.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.outgoing.to == other.outgoing.to && self.outgoing.from == other.outgoing.from
+    }
+}
+
+impl<'q> Run<'q> {
+    fn len(self) -> usize {
+        self.order.len()
     }
 
-    fn prepare(&mut self, run: &[Ordered], arena: &Arena, socket: &UdpSocket) {
-        let ipv6 = socket.is_ipv6();
-        let waiting = &self.waiting;
-        let run = run.iter().map(|entry| &waiting[usize::from(entry.1)]);
-        self.names.resize(run.len(), EMPTY_NAME);
-        self.controls.resize(run.len(), Control::EMPTY);
-        self.vectors.clear();
-        self.vectors.extend(run.clone().map(|outgoing| {
-            let bytes = arena.bytes(outgoing.span);
-            libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
-        }));
-        self.headers.clear();
-        for (((outgoing, name), control), vector) in
-            run.zip(&mut self.names).zip(&mut self.controls).zip(&mut self.vectors)
-        {
-            let mut header = EMPTY_HEADER;
-            header.msg_hdr.msg_namelen = encode_name(name, outgoing.to, ipv6);
-            header.msg_hdr.msg_name = (&raw mut *name).cast();
-            header.msg_hdr.msg_iov = &raw mut *vector;
-            header.msg_hdr.msg_iovlen = 1;
-            if let Some(from) = outgoing.from {
-                let len = control.put_source(from, ipv6);
-                if len > 0 {
-                    header.msg_hdr.msg_control = control.as_mut_ptr();
-                    header.msg_hdr.msg_controllen = len as _;
-                }
-            }
-            self.headers.push(header);
-        }
+    fn get(self, index: usize) -> &'q Waiting {
+        &self.waiting[place(self.order[index])]
     }
+
+    fn iter(self) -> impl Iterator<Item = &'q Waiting> {
+        self.order.iter().map(move |entry| &self.waiting[place(*entry)])
+    }
+
+    fn split_at(self, index: usize) -> (Self, Self) {
+        let (first, second) = self.order.split_at(index);
+        (Self { order: first, ..self }, Self { order: second, ..self })
+    }
+}
+
+fn socket_number(entry: Ordered) -> u32 {
+    (entry >> 32) as u32
+}
+
+fn place(entry: Ordered) -> usize {
+    usize::from(entry as u16)
 }
 
 impl Sent {
@@ -205,6 +210,7 @@ impl std::ops::AddAssign for Sent {
         self.sent += other.sent;
         self.full += other.full;
         self.failed += other.failed;
+        self.split += other.split;
     }
 }
 

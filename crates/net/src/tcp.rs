@@ -44,7 +44,7 @@ impl TcpListener {
     pub fn accept(&self) -> io::Result<Option<TcpStream>> {
         loop {
             match self.inner.accept() {
-                Ok((stream, remote)) => match TcpStream::accepted(stream, remote) {
+                Ok((stream, remote)) => match TcpStream::new(stream, remote) {
                     Ok(stream) => return Ok(Some(stream)),
                     Err(_) => continue,
                 },
@@ -71,7 +71,7 @@ impl AsFd for TcpListener {
     }
 }
 
-/// An accepted, non-blocking TCP connection.
+/// A non-blocking TCP connection.
 #[derive(Debug)]
 pub struct TcpStream {
     inner: std::net::TcpStream,
@@ -111,7 +111,15 @@ impl TcpStream {
     /// About half a second of one video stream: what has waited longer is of no use to anybody.
     pub const DEFAULT_QUEUE: usize = 256 << 10;
 
-    fn accepted(inner: std::net::TcpStream, remote: SocketAddr) -> io::Result<Self> {
+    /// Connects, and waits until that is done.
+    ///
+    /// # Errors
+    /// Whatever the kernel or the other side answers.
+    pub fn connect(remote: SocketAddr) -> io::Result<Self> {
+        Self::new(std::net::TcpStream::connect(remote)?, remote)
+    }
+
+    fn new(inner: std::net::TcpStream, remote: SocketAddr) -> io::Result<Self> {
         inner.set_nonblocking(true)?;
         inner.set_nodelay(true)?;
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);

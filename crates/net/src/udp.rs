@@ -1,19 +1,20 @@
 //! UDP sockets and batched receiving.
 //!
-//! One `recvmmsg` fills as many slots as there are datagrams waiting. The kernel can also merge datagrams
-//! of one sender into one large read (`UDP_GRO`): slots are large enough for it and [`Control`] has room
-//! for the segment size, so it will become a property of a packet here and of nothing above.
+//! One `recvmmsg` fills as many slots as there are datagrams waiting. On request the kernel also hands over
+//! datagrams of one sender that follow each other closely as one packet (`UDP_GRO`), a train.
 #![expect(unsafe_code, reason = "recvmmsg takes arrays of raw pointers; socket options that socket2 lacks")]
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use socket2::Socket;
 
 use crate::addr::{canonical, mapped};
 use crate::buffer::{Arena, Meta, Slot};
-use crate::cmsg::{self, CONTROL_LEN, Control};
+use crate::cmsg::{self, CONTROL_LEN, Control, Told};
 use crate::options::{UdpOptions, open_udp};
 
 /// A bound, non-blocking UDP socket.
@@ -22,6 +23,8 @@ pub struct UdpSocket {
     socket: Socket,
     local: SocketAddr,
     packet_info: bool,
+    receives_trains: bool,
+    longest_in_train: AtomicU16,
 }
 
 impl UdpSocket {
@@ -36,7 +39,17 @@ impl UdpSocket {
         }
         let local =
             socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet socket"))?;
-        Ok(Self { socket, local, packet_info: options.packet_info })
+        // A kernel that cannot merge what it hands over hands it over one by one.
+        let receives_trains =
+            options.receive_trains && set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+        let longest = if options.send_trains && sends_trains(&socket) { u16::MAX } else { 0 };
+        Ok(Self {
+            socket,
+            local,
+            packet_info: options.packet_info,
+            receives_trains,
+            longest_in_train: AtomicU16::new(longest),
+        })
     }
 
     /// The bound address; its IP is unspecified on a wildcard socket.
@@ -75,6 +88,24 @@ impl UdpSocket {
         self.local.is_ipv6()
     }
 
+    /// The longest datagrams, in bytes, that are handed to the kernel together with others; 0 if none are,
+    /// because the kernel cannot, was not asked to, or refused: see [`Sent::split`](crate::Sent::split).
+    pub fn longest_in_train(&self) -> u16 {
+        self.longest_in_train.load(Ordering::Relaxed)
+    }
+
+    /// The kernel refused to take apart datagrams of `len` bytes that it took one by one.
+    pub(crate) fn refuse_trains(&self, len: u16, error: &io::Error) {
+        // Only a device that cannot compute checksums answers EIO, whatever the length. Most other answers
+        // are about a path that is too narrow for this length.
+        let longest = if error.raw_os_error() == Some(libc::EIO) { 0 } else { len.saturating_sub(1) };
+        self.longest_in_train.fetch_min(longest, Ordering::Relaxed);
+    }
+
+    fn reads_control(&self) -> bool {
+        self.packet_info || self.receives_trains
+    }
+
     fn set_mtu_discovery(&self, mode: libc::c_int) -> io::Result<()> {
         let (level, option) = if self.is_ipv6() {
             (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER)
@@ -100,15 +131,24 @@ fn enable_packet_info(socket: &Socket, ipv6: bool) -> io::Result<()> {
     }
 }
 
-fn set_option(
-    socket: &Socket,
+/// Whether the kernel can take a train apart. Asked once.
+fn sends_trains(socket: &Socket) -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    // Zero is what every socket has: datagrams are only taken apart where a send says so.
+    *CAN.get_or_init(|| set_option(socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok())
+}
+
+pub(crate) fn set_option(
+    socket: &impl AsFd,
     level: libc::c_int,
     option: libc::c_int,
     value: libc::c_int,
 ) -> io::Result<()> {
     let len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the descriptor is open, and the value is an int that lives through the call.
-    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), len) };
+    let done = unsafe {
+        libc::setsockopt(socket.as_fd().as_raw_fd(), level, option, (&raw const value).cast(), len)
+    };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -152,7 +192,7 @@ impl Arena {
             header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
             header.msg_hdr.msg_iov = &raw mut *vector;
             header.msg_hdr.msg_iovlen = 1;
-            if socket.packet_info {
+            if socket.reads_control() {
                 header.msg_hdr.msg_control = control.as_mut_ptr();
                 header.msg_hdr.msg_controllen = CONTROL_LEN as _;
             }
@@ -174,10 +214,13 @@ impl Arena {
             return nothing_waiting(io::Error::last_os_error());
         };
         for ((header, name), meta) in scratch.headers[..received].iter().zip(&scratch.names).zip(meta) {
+            let len = header.msg_len as usize;
+            let told = if socket.reads_control() { cmsg::read(&header.msg_hdr) } else { Told::default() };
             *meta = Meta {
-                len: header.msg_len as usize,
+                len,
                 from: decode_name(name),
-                to: if socket.packet_info { cmsg::destination(&header.msg_hdr) } else { None },
+                to: told.to,
+                segment: told.segment.unwrap_or(len),
                 truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             };
         }

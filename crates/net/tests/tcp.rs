@@ -52,6 +52,21 @@ fn a_dual_stack_listener_accepts_both_families_under_canonical_addresses() {
 }
 
 #[test]
+fn both_ends_of_a_connection_are_streams() {
+    let listener = TcpListener::bind(addr::dual_stack(0), &TcpOptions::LISTENER).unwrap();
+    let to = SocketAddr::new("127.0.0.1".parse().unwrap(), listener.local_addr().port());
+    let mut client = TcpStream::connect(to).unwrap();
+    let mut server = listener.accept().unwrap().expect("the connection is there");
+    assert_eq!((client.remote(), client.local()), (server.local(), server.remote()));
+    client.queue(b"hello").unwrap();
+    assert_eq!(client.flush().unwrap(), Flush::Empty);
+    let mut buffer = [0; 16];
+    assert_eq!(server.read(&mut buffer).unwrap(), Read::Data(5));
+    drop(listener);
+    assert!(TcpStream::connect(to).is_err());
+}
+
+#[test]
 fn reading_tells_nothing_data_and_end_apart() {
     let listener = TcpListener::bind(addr::dual_stack(0), &TcpOptions::LISTENER).unwrap();
     let mut fixture = Fixture::new();
