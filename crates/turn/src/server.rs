@@ -76,6 +76,63 @@ impl Settings {
 ///
 /// A client's packets must always reach the same server, and so must those of the relay sockets it asked for.
 ///
+/// ```
+/// use std::net::{IpAddr, Ipv4Addr};
+/// use std::time::Instant;
+/// use turn::addr::{Client, ListenerId, Transport};
+/// use turn::credentials::{Authority, Realm};
+/// use turn::nonce::NonceKey;
+/// use turn::server::{
+///     AllocationRequest, Denial, Grant, ListenerPolicy, Output, Policy, QuotaUnit, Server, Settings, Verdict,
+/// };
+/// use turn::time::Now;
+///
+/// /// One listener, no routes, no quota.
+/// struct Rules(ListenerPolicy);
+///
+/// impl Policy for Rules {
+///     fn listener(&self, _: ListenerId) -> Option<&ListenerPolicy> {
+///         Some(&self.0)
+///     }
+///     fn peer(&self, _: ListenerId, _: IpAddr) -> Grant {
+///         Grant::refused()
+///     }
+///     fn allocation(&self, _: AllocationRequest<'_>) -> Result<QuotaUnit, Denial> {
+///         Ok(QuotaUnit::none())
+///     }
+/// }
+///
+/// # use rand_core::SeedableRng as _;
+/// # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1);
+/// let rules = Rules(ListenerPolicy {
+///     transport: Transport::Udp,
+///     authority: Authority::fixed(Realm::new("example.org")?, "user", "pass"),
+///     relay_v4: Some(Ipv4Addr::new(203, 0, 113, 1)),
+///     relay_v6: None,
+/// });
+/// let now = Now::new(Instant::now(), 1_800_000_000);
+/// let settings = Settings::new(NonceKey::generate(&mut rng));
+/// let mut server = Server::new(settings, rng, now);
+///
+/// // A packet has come: here, a Binding request.
+/// let client = Client::new(ListenerId(1), "198.51.100.1:5000".parse()?, "203.0.113.1:3478".parse()?);
+/// let packet = b"\x00\x01\x00\x00\x21\x12\xa4\x42transaction!";
+/// match server.handle_client(client, packet, &rules, now) {
+///     Verdict::ToPeer { .. } | Verdict::ToClient { .. } => { /* send the payload */ }
+///     Verdict::Control | Verdict::Dropped(_) => {}
+/// }
+/// let mut answers = Vec::new();
+/// while let Some(output) = server.poll_output() {
+///     match output {
+///         Output::Send { client, message } => answers.push((client, message)),
+///         _ => { /* open and close relay sockets, count, log */ }
+///     }
+/// }
+/// assert_eq!((answers[0].0, answers[0].1.len()), (client, 32));
+/// assert_eq!(server.poll_timeout(), None); // nothing to wait for but the next packet
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # What an unauthenticated packet costs
 ///
 /// No memory: nonces are not remembered, the reply budget is of fixed size, and everything else begins with a valid

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "an allocator cannot be written without")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may as well stop there")]
 
-#[path = "server/support.rs"]
+#[path = "server/support/mod.rs"]
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -152,7 +152,7 @@ fn idle_allocation_with_a_permission_and_a_channel_stays_below_4_kib() {
         for number in 0..COUNT {
             let remote = SocketAddr::from((Ipv4Addr::from_bits(0xc612_0000 + number), 5000));
             let client = Client::new(ListenerId(1), remote, local);
-            let mut ask = |world: &mut World, ask: Ask| {
+            let ask = |world: &mut World, ask: Ask| {
                 let packet = world.packet_from(client, &ask);
                 let _ = world.server.handle_client(client, &packet, &world.rules, world.now);
                 while let Some(output) = world.server.poll_output() {

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand_core::RngCore;
-use smallvec::SmallVec;
 use stun::attribute::{
     AdditionalAddressFamily, AddressErrorCode, ErrorCode, EvenPort, Lifetime, RequestedAddressFamily,
     RequestedTransport, ReservationToken, XorMappedAddress, XorRelayedAddress, types,
@@ -51,14 +50,13 @@ impl<R: RngCore> Server<R> {
     ) -> Result<Verdict<'static>, Reject> {
         // 2. The 5-tuple is in use: 437, unless this is the request that took it.
         if let Some((id, allocation)) = self.table.allocation_of(&request.client) {
-            if allocation.birth.transaction != request.message.transaction_id() {
-                return Err(RejectReason::AllocationExists.into());
-            }
-            if allocation.live().is_none() {
-                return Ok(self.drop(DropReason::AllocatePending));
-            }
-            self.answer_allocate(id, &caller.key);
-            return Ok(Verdict::Control);
+            let is_repeated = allocation.birth.transaction == request.message.transaction_id()
+                && *allocation.user == *caller.user;
+            return match (is_repeated, allocation.live()) {
+                (false, _) => Err(RejectReason::AllocationExists.into()),
+                (true, None) => Ok(self.drop(DropReason::AllocatePending)),
+                (true, Some(_)) => Ok(self.answer_allocate(id, &caller.key)),
+            };
         }
 
         // 3. REQUESTED-TRANSPORT is missing or broken: 400; is not UDP: 442.
@@ -73,50 +71,38 @@ impl<R: RngCore> Server<R> {
             return self.claim(request, caller, token);
         }
 
+        // 6. to 9. The families and the port.
         let wish = Wish::read(request)?;
-        let Some(ip) = request.listener.relay_address(wish.family) else {
-            return Err(RejectReason::UnsupportedFamily.into());
-        };
+        let ip = request.listener.relay_address(wish.family).ok_or(RejectReason::UnsupportedFamily)?;
 
         // 10. The user, or the process, has as many as it may have: 486, 508. Both ports of a pair count.
         let asking = AllocationRequest { client: request.client, user: caller.user };
-        let unit = policy.allocation(asking).map_err(refusal)?;
-        let pair = match wish.port {
+        let unit = policy.allocation(asking).map_err(RejectReason::from)?;
+        let (port, pair) = match wish.port {
+            PortWish::Any => (RelayPort::Any, None),
+            PortWish::Even => (RelayPort::Even, None),
             PortWish::EvenPair => {
-                Some(self.reserve(request, caller, wish.family, policy.allocation(asking))?)
+                let unit = policy.allocation(asking).map_err(RejectReason::from)?;
+                let (next, token) = self.reserve(request, caller, wish.family, unit);
+                (RelayPort::EvenPair { next }, Some((next, token)))
             }
-            PortWish::Any | PortWish::Even => None,
         };
-        let relay = self.table.open(Allocation {
-            client: request.client,
-            user: caller.user.into(),
-            family: wish.family,
-            birth: Birth {
-                transaction: request.message.transaction_id(),
-                lifetime: wish.lifetime,
-                token: pair.map(|(_, token)| token),
-                refused: wish.refused,
-            },
-            stage: Stage::Opening(Box::new(Opening {
-                key: caller.key.clone(),
-                ip,
-                pair: pair.map(|(id, _)| id),
-                patience: request.now.mono + RELAY_PATIENCE,
-            })),
-            permissions: SmallVec::new(),
-            channels: SmallVec::new(),
-            _unit: unit,
-        });
-        self.outputs.push_back(Output::OpenRelay {
-            relay,
-            listener: request.client.listener(),
-            family: wish.family,
-            port: match (wish.port, pair) {
-                (_, Some((next, _))) => RelayPort::EvenPair { next },
-                (PortWish::Any, None) => RelayPort::Any,
-                (PortWish::Even | PortWish::EvenPair, None) => RelayPort::Even,
-            },
-        });
+        let opening = Opening {
+            key: caller.key.clone(),
+            ip,
+            pair: pair.map(|(next, _)| next),
+            patience: request.now.mono + RELAY_PATIENCE,
+        };
+        let birth = Birth {
+            transaction: request.message.transaction_id(),
+            lifetime: wish.lifetime,
+            token: pair.map(|(_, token)| token),
+            refused: wish.refused,
+        };
+        let (client, user, family) = (request.client, caller.user.into(), wish.family);
+        let stage = Stage::Opening(Box::new(opening));
+        let relay = self.table.open(Allocation::new(client, user, family, birth, stage, unit));
+        self.outputs.push_back(Output::OpenRelay { relay, listener: client.listener(), family, port });
         Ok(Verdict::Control)
     }
 
@@ -126,9 +112,8 @@ impl<R: RngCore> Server<R> {
         request: &Request<'_>,
         caller: &Caller<'_>,
         family: Family,
-        unit: Result<QuotaUnit, Denial>,
-    ) -> Result<(RelayId, ReservationToken), Reject> {
-        let unit = unit.map_err(refusal)?;
+        unit: QuotaUnit,
+    ) -> (RelayId, ReservationToken) {
         let mut token = ReservationToken([0; 8]);
         loop {
             self.rng.fill_bytes(&mut token.0);
@@ -136,28 +121,21 @@ impl<R: RngCore> Server<R> {
                 break;
             }
         }
-        let id = self.table.reserve(Reservation {
-            listener: request.client.listener(),
-            user: caller.user.into(),
-            family,
-            token,
-            live: None,
-            unit,
-        });
-        Ok((id, token))
+        let (listener, user) = (request.client.listener(), caller.user.into());
+        let id = self.table.reserve(Reservation { listener, user, family, token, live: None, unit });
+        (id, token)
     }
 
-    /// Gives a port in reserve to whoever brings its token: the same user, at the same listener.
+    /// Gives a port in reserve to whoever brings its token: the same user, at the same listener. It was admitted when
+    /// it was reserved, so the policy is not asked again.
     fn claim(
         &mut self,
         request: &Request<'_>,
         caller: &Caller<'_>,
         token: ReservationToken,
     ) -> Result<Verdict<'static>, Reject> {
-        let is_settled_twice = request.message.has(types::EVEN_PORT)
-            || request.message.has(types::REQUESTED_ADDRESS_FAMILY)
-            || request.message.has(types::ADDITIONAL_ADDRESS_FAMILY);
-        if is_settled_twice {
+        let settled = [types::EVEN_PORT, types::REQUESTED_ADDRESS_FAMILY, types::ADDITIONAL_ADDRESS_FAMILY];
+        if settled.into_iter().any(|kind| request.message.has(kind)) {
             return Err(RejectReason::ConflictingAttributes.into());
         }
         let lifetime = lifetime_of(request.optional::<Lifetime>()?);
@@ -167,26 +145,19 @@ impl<R: RngCore> Server<R> {
                 reservation.listener == request.client.listener() && *reservation.user == *caller.user;
             is_theirs && reservation.live.is_some_and(|live| now < live.expires)
         });
-        let Some((id, _)) = found else { return Err(RejectReason::UnknownReservation.into()) };
-        let seconds = lifetime.as_secs() as u32;
-        self.table.claim(id, |reservation, live| Allocation {
-            client: request.client,
-            user: reservation.user,
-            family: reservation.family,
-            birth: Birth {
-                transaction: request.message.transaction_id(),
-                lifetime: seconds,
-                token: None,
-                refused: None,
-            },
-            stage: Stage::Live(Live { relayed: live.relayed, expires: now + lifetime }),
-            permissions: SmallVec::new(),
-            channels: SmallVec::new(),
-            _unit: reservation.unit,
+        let (id, _) = found.ok_or(RejectReason::UnknownReservation)?;
+        let birth = Birth {
+            transaction: request.message.transaction_id(),
+            lifetime: lifetime.as_secs() as u32,
+            token: None,
+            refused: None,
+        };
+        self.table.claim(id, |Reservation { user, family, unit, .. }, Live { relayed, .. }| {
+            let stage = Stage::Live(Live { relayed, expires: now + lifetime });
+            Allocation::new(request.client, user, family, birth, stage, unit)
         });
         self.announce(id);
-        self.answer_allocate(id, &caller.key);
-        Ok(Verdict::Control)
+        Ok(self.answer_allocate(id, &caller.key))
     }
 
     /// The relay socket of a waiting allocation is there, or will never be.
@@ -208,7 +179,7 @@ impl<R: RngCore> Server<R> {
             self.table.opened(pair, live(port.saturating_add(1), RESERVATION_LIFETIME));
         }
         self.announce(id);
-        self.answer_allocate(id, &key);
+        let _ = self.answer_allocate(id, &key);
     }
 
     /// Ends the wait for a relay socket that may still come.
@@ -245,9 +216,9 @@ impl<R: RngCore> Server<R> {
     }
 
     /// Answers the Allocate that made an allocation, the first time and every other time it is asked.
-    fn answer_allocate(&mut self, id: RelayId, key: &Key) {
-        let Some(allocation) = self.table.allocation(id) else { return };
-        let Some(Live { relayed, .. }) = allocation.live() else { return };
+    fn answer_allocate(&mut self, id: RelayId, key: &Key) -> Verdict<'static> {
+        let Some(allocation) = self.table.allocation(id) else { return Verdict::Control };
+        let Some(Live { relayed, .. }) = allocation.live() else { return Verdict::Control };
         let Birth { transaction, lifetime, token, refused } = allocation.birth;
         let client = allocation.client;
         let head = Head { client, class: Class::Success, method: Method::Allocate, transaction };
@@ -264,6 +235,7 @@ impl<R: RngCore> Server<R> {
             }
             Ok(())
         });
+        Verdict::Control
     }
 }
 
@@ -320,10 +292,6 @@ impl From<Denial> for RejectReason {
             Denial::Capacity => Self::Capacity,
         }
     }
-}
-
-fn refusal(denial: Denial) -> Reject {
-    RejectReason::from(denial).into()
 }
 
 /// The way every allocation and reservation ends.

@@ -22,7 +22,7 @@ pub(super) struct Allocation {
     pub(super) permissions: SmallVec<[PermissionKey; 2]>,
     pub(super) channels: SmallVec<[Bound; 1]>,
     /// Held only to be dropped.
-    pub(super) _unit: QuotaUnit,
+    _unit: QuotaUnit,
 }
 
 /// What the answer to its Allocate said, so that a repeated request gets the same answer.
@@ -70,6 +70,19 @@ pub(super) struct Bound {
 }
 
 impl Allocation {
+    /// An allocation without permissions and channels.
+    pub(super) fn new(
+        client: Client,
+        user: Box<str>,
+        family: Family,
+        birth: Birth,
+        stage: Stage,
+        unit: QuotaUnit,
+    ) -> Self {
+        let (permissions, channels) = (SmallVec::new(), SmallVec::new());
+        Self { client, user, family, birth, stage, permissions, channels, _unit: unit }
+    }
+
     pub(super) fn live(&self) -> Option<Live> {
         match &self.stage {
             Stage::Opening(_) => None,

@@ -14,20 +14,22 @@
 //! All lookups are public and take `&self`: whoever wants to forward without passing through a relay socket, or to
 //! mirror entries elsewhere, asks the same questions as the ordinary path and gets the same answers.
 
-use std::hash::{BuildHasher as _, Hash};
+mod index;
+
+use std::hash::BuildHasher as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
-use hashbrown::HashTable;
 use slab::Slab;
 use stun::ChannelNumber;
 
+use self::index::{AsKey, Index, IpKey};
 use super::admission::{Grant, PeerProtocol};
 use super::allocation::Live;
 use super::counters::DropReason;
-use crate::addr::{Client, ClusterId, PeerAddr, RelayId, RelayedAddr, hash_socket_addr};
+use crate::addr::{Client, ClusterId, PeerAddr, RelayId, RelayedAddr};
 
 /// Where a client's data goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -376,46 +378,5 @@ impl Forwarding {
     pub(super) fn remove_permission(&mut self, key: PermissionKey) {
         let permission = self.permissions.remove(key.0 as usize);
         self.by_ip.remove(self.hash.hash_one((permission.slot, IpKey(permission.ip))), key.0);
-    }
-}
-
-/// An index of entries by a key that only the entries themselves hold.
-#[derive(Default)]
-struct Index(HashTable<u32>);
-
-impl Index {
-    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        self.0.find(hash, |&entry| is_it(entry)).copied()
-    }
-
-    fn insert(&mut self, hash: u64, entry: u32, hash_of: impl Fn(u32) -> u64) {
-        self.0.insert_unique(hash, entry, |&entry| hash_of(entry));
-    }
-
-    fn remove(&mut self, hash: u64, entry: u32) {
-        if let Ok(found) = self.0.find_entry(hash, |&candidate| candidate == entry) {
-            found.remove();
-        }
-    }
-}
-
-/// A socket address that hashes in one or two words.
-struct AsKey(SocketAddr);
-
-impl Hash for AsKey {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        hash_socket_addr(self.0, state);
-    }
-}
-
-/// An IP address that hashes in one word.
-struct IpKey(IpAddr);
-
-impl Hash for IpKey {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        match self.0 {
-            IpAddr::V4(ip) => state.write_u32(ip.to_bits()),
-            IpAddr::V6(ip) => state.write_u128(ip.to_bits()),
-        }
     }
 }

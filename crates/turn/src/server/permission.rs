@@ -27,6 +27,7 @@ impl<R: RngCore> Server<R> {
     ) -> Result<Verdict<'static>, Reject> {
         let (id, allocation) = self.own(request, caller)?;
         let (family, held) = (allocation.family, allocation.permissions.len());
+        let max = usize::from(self.limits.max_permissions);
 
         // 1. At least one XOR-PEER-ADDRESS, and none that is broken: 400.
         // 2. Every address is of the allocation's family: 443.
@@ -35,9 +36,14 @@ impl<R: RngCore> Server<R> {
         for peer in request.message.all::<XorPeerAddress>() {
             let XorPeerAddress(peer) = peer.map_err(|_| RejectReason::MalformedAttribute)?;
             let (peer, grant) = admit(request, family, XorPeerAddress(peer), policy)?;
-            if !admitted.iter().any(|(ip, _)| *ip == peer.ip()) {
-                admitted.push((peer.ip(), grant));
+            if admitted.iter().any(|(ip, _)| *ip == peer.ip()) {
+                continue;
             }
+            // Before the list is complete: a frame of a stream has room for thousands.
+            if admitted.len() >= max {
+                return Err(RejectReason::TooManyPermissions.into());
+            }
+            admitted.push((peer.ip(), grant));
         }
         if admitted.is_empty() {
             return Err(RejectReason::MissingAttribute.into());
@@ -45,7 +51,7 @@ impl<R: RngCore> Server<R> {
 
         // 4. There is room for all of them: 508.
         let new = admitted.iter().filter(|(ip, _)| !self.table.permits(id, *ip)).count();
-        if held + new > usize::from(self.limits.max_permissions) {
+        if held + new > max {
             return Err(RejectReason::TooManyPermissions.into());
         }
 

@@ -111,6 +111,17 @@ fn repeated_allocate_is_answered_with_the_same_bytes() {
 }
 
 #[test]
+fn allocate_of_another_user_is_no_repetition() {
+    let mut world = World::new();
+    world.ask("alice", allocate().transaction(7));
+    world.opens(1, 50_001);
+    world.rules.listener_mut(1).authority = turn::credentials::Authority::fixed(realm(), "another", PASS);
+    world.signs_as("alice", "another", PASS);
+    let lines = world.ask("alice", allocate().transaction(7));
+    assert_eq!(lines, refused(RejectReason::AllocationExists));
+}
+
+#[test]
 fn allocate_repeated_while_its_socket_is_being_opened_opens_no_second_one() {
     let mut world = World::new();
     world.greet("alice");

@@ -3,27 +3,28 @@
 
 #![allow(dead_code, reason = "not every test binary uses every word")]
 
+mod ask;
+mod rules;
+mod tell;
+
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
-use stun::attribute::{
-    AdditionalAddressFamily, AddressErrorCode, Attribute, Data, ErrorCode, Family, Lifetime,
-    RequestedAddressFamily, RequestedTransport, ReservationToken, UnknownAttributes, XorMappedAddress,
-    XorPeerAddress, XorRelayedAddress, types,
-};
-use stun::{ChannelData, ChannelNumber, Class, Key, Message, Method, Tail, TransactionId, Writer};
-use turn::addr::{Client, ClusterId, ListenerId, RelayId, Transport};
-use turn::credentials::{Authority, Realm};
+use stun::attribute::{ErrorCode, ReservationToken, types};
+use stun::{ChannelData, ChannelNumber, Class, Key, Message, TransactionId};
+use turn::addr::{Client, ListenerId, RelayId};
+use turn::credentials::Realm;
 use turn::nonce::NonceKey;
-use turn::server::{
-    AllocationRequest, Deadline, Denial, Flow, Grant, ListenerPolicy, Output, PeerProtocol, Policy, Ports,
-    QuotaUnit, RelayError, RelayPort, Reply, Server, Settings, Verdict, Via,
-};
+use turn::server::{Deadline, Output, RelayError, RelayPort, Reply, Server, Settings, Verdict, Via};
 use turn::time::Now;
+
+pub(crate) use self::ask::*;
+pub(crate) use self::rules::*;
+use self::tell::{tell_attribute, text, unwrap};
 
 #[expect(clippy::disallowed_methods, reason = "any instant will do for the beginning of time")]
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -74,6 +75,12 @@ struct Conversation {
     nonce: Option<Vec<u8>>,
     asked: Vec<TransactionId>,
 }
+
+/// A server can be given to a thread, and lives in a `Vec`.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<Server<ChaCha20Rng>>();
+};
 
 impl World {
     /// One UDP listener with one user, relays at 203.0.113.1, peers in 192.0.2.0/24, and two clients.
@@ -393,222 +400,10 @@ fn numbered(number: u64) -> TransactionId {
     TransactionId::new(id)
 }
 
-fn text(bytes: &[u8]) -> &str {
-    str::from_utf8(bytes).unwrap()
-}
-
-/// What a client makes of a packet that carries a peer's data.
-fn unwrap(packet: &[u8]) -> String {
-    if let Ok(ChannelData { channel, data }) = ChannelData::parse(packet) {
-        return format!("channel {:#x}: {}", channel.get(), text(data));
-    }
-    let message = Message::parse(packet).unwrap();
-    assert_eq!((message.class(), message.method()), (Class::Indication, Method::Data));
-    let kinds: Vec<u16> = message.attributes().map(|(kind, _)| kind).collect();
-    assert_eq!(kinds, [types::XOR_PEER_ADDRESS, types::DATA]);
-    let XorPeerAddress(peer) = message.get().unwrap().unwrap();
-    let Data(data) = message.get().unwrap().unwrap();
-    format!("{peer}: {}", text(data))
-}
-
-fn tell_attribute(message: &Message<'_>, kind: u16, key: &Key) -> String {
-    match kind {
-        types::ERROR_CODE => {
-            assert_eq!(message.get::<ErrorCode<'_>>().unwrap().unwrap().reason(), "");
-            String::new()
-        }
-        types::XOR_MAPPED_ADDRESS => {
-            format!("mapped {}", message.get::<XorMappedAddress>().unwrap().unwrap().0)
-        }
-        types::XOR_RELAYED_ADDRESS => {
-            format!("relayed {}", message.get::<XorRelayedAddress>().unwrap().unwrap().0)
-        }
-        types::LIFETIME => format!("lifetime {}", message.get::<Lifetime>().unwrap().unwrap().0),
-        types::NONCE => "nonce".into(),
-        types::REALM => {
-            assert_eq!(message.raw(types::REALM), Some(REALM.as_bytes()));
-            "realm".into()
-        }
-        types::RESERVATION_TOKEN => "token".into(),
-        types::UNKNOWN_ATTRIBUTES => {
-            let unknown = message.get::<UnknownAttributes<'_>>().unwrap().unwrap();
-            let unknown: Vec<String> = unknown.iter().map(|kind| format!("{kind:#06x}")).collect();
-            format!("unknown {}", unknown.join(" "))
-        }
-        types::ADDRESS_ERROR_CODE => {
-            let refused = message.get::<AddressErrorCode<'_>>().unwrap().unwrap();
-            format!("no {:?} {}", refused.family, refused.error.code())
-        }
-        types::MESSAGE_INTEGRITY if message.verify_integrity(key).is_ok() => "signed".into(),
-        types::MESSAGE_INTEGRITY => "SIGNED BY SOMEBODY ELSE".into(),
-        types::FINGERPRINT => {
-            message.verify_fingerprint().unwrap();
-            "fingerprint".into()
-        }
-        other => types::Display(other).to_string(),
-    }
-}
-
 /// The token of the last Allocate answer.
 pub(crate) fn token(world: &World) -> ReservationToken {
     let message = Message::parse(world.replies.last().unwrap()).unwrap();
     message.get().unwrap().unwrap()
-}
-
-type Put = Box<dyn Fn(&mut Writer<'_>)>;
-
-/// A message to be sent by a client.
-pub(crate) struct Ask {
-    class: Class,
-    method: Method,
-    attributes: Vec<Put>,
-    transaction: Option<TransactionId>,
-    is_signed: bool,
-    has_fingerprint: bool,
-    without: Option<u16>,
-    unprotected: Vec<u8>,
-}
-
-impl Ask {
-    pub(crate) fn new(class: Class, method: Method) -> Self {
-        Self {
-            class,
-            method,
-            attributes: Vec::new(),
-            transaction: None,
-            is_signed: false,
-            has_fingerprint: false,
-            without: None,
-            unprotected: Vec::new(),
-        }
-    }
-
-    fn request(method: Method) -> Self {
-        Self { is_signed: true, ..Self::new(Class::Request, method) }
-    }
-
-    pub(crate) fn with<A: for<'v> Attribute<'v> + 'static>(mut self, attribute: A) -> Self {
-        self.attributes.push(Box::new(move |writer| {
-            writer.put(&attribute).unwrap();
-        }));
-        self
-    }
-
-    pub(crate) fn with_raw(mut self, kind: u16, value: &[u8]) -> Self {
-        let value = value.to_vec();
-        self.attributes.push(Box::new(move |writer| {
-            writer.put_raw(kind, &value).unwrap();
-        }));
-        self
-    }
-
-    pub(crate) fn unsigned(self) -> Self {
-        Self { is_signed: false, ..self }
-    }
-
-    pub(crate) fn fingerprint(self) -> Self {
-        Self { has_fingerprint: true, ..self }
-    }
-
-    /// With this transaction id.
-    pub(crate) fn transaction(self, id: u8) -> Self {
-        Self { transaction: Some(TransactionId::new([id; 12])), ..self }
-    }
-
-    /// Without one of the credential attributes.
-    pub(crate) fn without(self, kind: u16) -> Self {
-        Self { without: Some(kind), ..self }
-    }
-
-    /// With an attribute after MESSAGE-INTEGRITY, where anybody could have put it.
-    pub(crate) fn unprotected<A: for<'v> Attribute<'v>>(mut self, attribute: A) -> Self {
-        let mut buffer = [0; 64];
-        let id = self.transaction.unwrap();
-        let mut writer = Writer::new(&mut buffer, self.class, self.method, id).unwrap();
-        writer.put(&attribute).unwrap();
-        let len = writer.finish();
-        self.unprotected.extend_from_slice(&buffer[stun::HEADER_LEN..len]);
-        self
-    }
-
-    fn encode(&self, id: TransactionId, conversation: &Conversation) -> Vec<u8> {
-        let mut packet = vec![0; 2048];
-        let mut writer = Writer::new(&mut packet, self.class, self.method, id).unwrap();
-        for put in &self.attributes {
-            put(&mut writer);
-        }
-        let key = Key::long_term(&conversation.username, REALM, &conversation.password);
-        if self.is_signed {
-            let nonce = conversation.nonce.as_deref().unwrap();
-            let username = conversation.username.as_bytes();
-            let credentials =
-                [(types::USERNAME, username), (types::REALM, REALM.as_bytes()), (types::NONCE, nonce)];
-            for (kind, value) in credentials {
-                if self.without != Some(kind) {
-                    writer.put_raw(kind, value).unwrap();
-                }
-            }
-        }
-        let sha1 = self.is_signed.then_some(&key);
-        let len =
-            writer.finish_with(Tail { sha1, fingerprint: self.has_fingerprint, ..Tail::default() }).unwrap();
-        packet.truncate(len);
-        packet.extend_from_slice(&self.unprotected);
-        let attributes_len = (packet.len() - stun::HEADER_LEN) as u16;
-        packet[2..4].copy_from_slice(&attributes_len.to_be_bytes());
-        packet
-    }
-}
-
-pub(crate) fn binding() -> Ask {
-    Ask::new(Class::Request, Method::Binding)
-}
-
-/// An Allocate for UDP.
-pub(crate) fn allocate() -> Ask {
-    bare_allocate().with(RequestedTransport::UDP)
-}
-
-/// An Allocate that does not say for what.
-pub(crate) fn bare_allocate() -> Ask {
-    Ask::request(Method::Allocate)
-}
-
-pub(crate) fn refresh(seconds: u32) -> Ask {
-    Ask::request(Method::Refresh).with(Lifetime(seconds))
-}
-
-pub(crate) fn request(method: Method) -> Ask {
-    Ask::request(method)
-}
-
-/// A CreatePermission for peers written as addresses, with any port.
-pub(crate) fn permit(peers: &[&str]) -> Ask {
-    let ask = Ask::request(Method::CreatePermission);
-    peers.iter().fold(ask, |ask, peer| {
-        let ip: IpAddr = peer.parse().unwrap();
-        ask.with(XorPeerAddress(SocketAddr::new(ip, 0)))
-    })
-}
-
-pub(crate) fn bind(channel: u16, peer: &str) -> Ask {
-    let number = channel.to_be_bytes();
-    Ask::request(Method::ChannelBind)
-        .with_raw(types::CHANNEL_NUMBER, &[number[0], number[1], 0, 0])
-        .with(XorPeerAddress(addr(peer)))
-}
-
-/// A Send indication.
-pub(crate) fn send(peer: &str, data: &[u8]) -> Ask {
-    Ask::new(Class::Indication, Method::Send).with(XorPeerAddress(addr(peer))).with_raw(types::DATA, data)
-}
-
-pub(crate) fn requested(family: Family) -> RequestedAddressFamily {
-    RequestedAddressFamily(family)
-}
-
-pub(crate) fn additional(family: Family) -> AdditionalAddressFamily {
-    AdditionalAddressFamily(family)
 }
 
 pub(crate) const fn seconds(seconds: u64) -> Duration {
@@ -617,129 +412,4 @@ pub(crate) const fn seconds(seconds: u64) -> Duration {
 
 pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
-}
-
-/// What an operator would have configured.
-pub(crate) struct Rules {
-    pub(crate) listeners: BTreeMap<u16, ListenerPolicy>,
-    pub(crate) routes: Vec<Route>,
-    /// How many allocations a user may have.
-    pub(crate) quota: usize,
-    /// Refuses every allocation.
-    pub(crate) denial: Option<Denial>,
-    used: Arc<Mutex<BTreeMap<String, usize>>>,
-}
-
-/// A network that may be reached.
-#[derive(Clone, Copy)]
-pub(crate) struct Route {
-    pub(crate) net: IpAddr,
-    pub(crate) prefix: u8,
-    pub(crate) ports: Ports,
-    pub(crate) protocol: PeerProtocol,
-    pub(crate) cluster: u16,
-}
-
-pub(crate) fn route(net: &str, cluster: u16) -> Route {
-    let (ip, prefix) = net.split_once('/').unwrap();
-    Route {
-        net: ip.parse().unwrap(),
-        prefix: prefix.parse().unwrap(),
-        ports: Ports::ALL,
-        protocol: PeerProtocol::Udp,
-        cluster,
-    }
-}
-
-impl Route {
-    pub(crate) fn ports(self, first: u16, last: u16) -> Self {
-        Self { ports: Ports { first, last }, ..self }
-    }
-
-    pub(crate) fn tcp(self) -> Self {
-        Self { protocol: PeerProtocol::Tcp, ..self }
-    }
-
-    fn contains(&self, peer: IpAddr) -> bool {
-        match (self.net, peer) {
-            (IpAddr::V4(net), IpAddr::V4(peer)) => {
-                (net.to_bits() ^ peer.to_bits()).checked_shr(32 - u32::from(self.prefix)).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(net), IpAddr::V6(peer)) => {
-                (net.to_bits() ^ peer.to_bits()).checked_shr(128 - u32::from(self.prefix)).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
-    }
-}
-
-impl Rules {
-    fn new() -> Self {
-        Self {
-            listeners: BTreeMap::from([(1, listener(Transport::Udp)), (2, listener(Transport::Tcp))]),
-            routes: vec![route("192.0.2.0/24", 1)],
-            quota: usize::MAX,
-            denial: None,
-            used: Arc::default(),
-        }
-    }
-
-    pub(crate) fn listener_mut(&mut self, id: u16) -> &mut ListenerPolicy {
-        self.listeners.get_mut(&id).unwrap()
-    }
-
-    /// How many units of the quota a user has.
-    pub(crate) fn used(&self, user: &str) -> usize {
-        self.used.lock().unwrap().get(user).copied().unwrap_or(0)
-    }
-}
-
-pub(crate) fn listener(transport: Transport) -> ListenerPolicy {
-    ListenerPolicy {
-        transport,
-        authority: Authority::fixed(realm(), USER, PASS),
-        relay_v4: Some(Ipv4Addr::new(203, 0, 113, 1)),
-        relay_v6: None,
-    }
-}
-
-impl Policy for Rules {
-    fn listener(&self, id: ListenerId) -> Option<&ListenerPolicy> {
-        self.listeners.get(&id.0)
-    }
-
-    fn peer(&self, _: ListenerId, peer: IpAddr) -> Grant {
-        let routes = self.routes.iter().filter(|route| route.contains(peer));
-        routes
-            .map(|route| Flow {
-                ports: route.ports,
-                protocol: route.protocol,
-                cluster: ClusterId(route.cluster),
-            })
-            .collect()
-    }
-
-    fn allocation(&self, request: AllocationRequest<'_>) -> Result<QuotaUnit, Denial> {
-        if let Some(denial) = self.denial {
-            return Err(denial);
-        }
-        let mut used = self.used.lock().unwrap();
-        let count = used.entry(request.user.into()).or_default();
-        if *count >= self.quota {
-            return Err(Denial::Quota);
-        }
-        *count += 1;
-        Ok(QuotaUnit::holding(Unit { user: request.user.into(), used: Arc::clone(&self.used) }))
-    }
-}
-
-struct Unit {
-    user: String,
-    used: Arc<Mutex<BTreeMap<String, usize>>>,
-}
-
-impl Drop for Unit {
-    fn drop(&mut self) {
-        *self.used.lock().unwrap().get_mut(&self.user).unwrap() -= 1;
-    }
 }

@@ -1,0 +1,383 @@
+//! TURN as lists that are searched from end to end.
+
+use turn::time::{CHANNEL_LIFETIME, PERMISSION_LIFETIME, RELAY_PATIENCE, RESERVATION_LIFETIME};
+
+use super::{CHANNELS, CLIENTS, MAX_CHANNELS, MAX_PERMISSIONS, PEERS, Port};
+use crate::support::Lines;
+
+/// What the routes say, without any of the server's types.
+fn cluster(which: usize, peer: usize) -> Option<u16> {
+    match (which, PEERS[peer]) {
+        (0, "10.0.0.1:1000") => None,
+        (0, _) => Some(1),
+        (1, "192.0.2.1:1000") => Some(1),
+        (1, "192.0.2.1:2000") => Some(2),
+        (2, "10.0.0.1:1000") => Some(3),
+        _ => None,
+    }
+}
+
+fn is_routed(which: usize, peer: usize) -> bool {
+    match which {
+        0 | 1 => PEERS[peer].starts_with("192.0.2."),
+        _ => PEERS[peer].starts_with("10."),
+    }
+}
+
+pub(super) fn host(peer: usize) -> &'static str {
+    PEERS[peer].split(':').next().unwrap()
+}
+
+/// In milliseconds since the beginning.
+pub(super) type Time = u64;
+
+#[derive(Clone, Debug)]
+pub(super) enum Holder {
+    Opening {
+        client: usize,
+        lifetime: u32,
+        pair: Option<usize>,
+        patience: Time,
+    },
+    Live {
+        client: usize,
+        expires: Time,
+        permissions: Vec<(&'static str, Time)>,
+        channels: Vec<(usize, usize, Time)>,
+    },
+    Unopened,
+    Reserved {
+        expires: Time,
+    },
+}
+
+#[derive(Default)]
+pub(super) struct Model {
+    pub(super) now: Time,
+    pub(super) routes: usize,
+    /// By relay number, from 1; those that have ended hold nothing.
+    pub(super) relays: Vec<Option<Holder>>,
+    /// The number of each token's relay, in the order of the tokens.
+    pub(super) tokens: Vec<usize>,
+}
+
+pub(super) fn millis_of(duration: std::time::Duration) -> Time {
+    duration.as_millis() as Time
+}
+
+fn granted(lifetime: u32) -> u32 {
+    if lifetime == 0 { 600 } else { lifetime.min(3600) }
+}
+
+impl Model {
+    pub(super) fn holder(&self, relay: usize) -> Option<&Holder> {
+        self.relays.get(relay.checked_sub(1)?)?.as_ref()
+    }
+
+    /// The relay of a client, open or not.
+    pub(super) fn relay_of(&self, client: usize) -> Option<usize> {
+        let is_theirs = |holder: &Option<Holder>| match holder {
+            Some(Holder::Opening { client: owner, .. } | Holder::Live { client: owner, .. }) => {
+                *owner == client
+            }
+            _ => false,
+        };
+        self.relays.iter().position(is_theirs).map(|at| at + 1)
+    }
+
+    /// The relay of a client with an allocation that has not expired.
+    fn live(&self, client: usize) -> Option<usize> {
+        let relay = self.relay_of(client)?;
+        match self.holder(relay)? {
+            Holder::Live { expires, .. } if self.now < *expires => Some(relay),
+            _ => None,
+        }
+    }
+
+    pub(super) fn end(&mut self, relay: usize, reason: &str) -> Lines {
+        match self.relays[relay - 1].take() {
+            None => vec![],
+            Some(Holder::Live { client, .. }) => vec![
+                format!("ended {}: relay {relay}, {reason}", CLIENTS[client].0),
+                format!("close relay {relay}"),
+            ],
+            Some(Holder::Opening { pair, .. }) => {
+                let mut lines = vec![format!("close relay {relay}")];
+                lines.extend(pair.into_iter().flat_map(|pair| self.end(pair, reason)));
+                lines
+            }
+            Some(Holder::Unopened | Holder::Reserved { .. }) => vec![format!("close relay {relay}")],
+        }
+    }
+
+    pub(super) fn give_up(&mut self, relay: usize) -> Lines {
+        let Some(Holder::Opening { client, .. }) = self.holder(relay) else { return vec![] };
+        let name = CLIENTS[*client].0;
+        let mut lines =
+            vec![format!("refused {name}: Allocate for NoRelay"), format!("{name} <- Allocate 508: signed")];
+        lines.extend(self.end(relay, ""));
+        lines
+    }
+
+    /// Time passes for everything at once.
+    pub(super) fn expire(&mut self) -> Lines {
+        let mut lines = Lines::new();
+        for relay in 1..=self.relays.len() {
+            let now = self.now;
+            match &mut self.relays[relay - 1] {
+                Some(Holder::Opening { patience, .. }) if now >= *patience => {
+                    lines.extend(self.give_up(relay));
+                }
+                Some(Holder::Live { expires, .. } | Holder::Reserved { expires }) if now >= *expires => {
+                    lines.extend(self.end(relay, "Expired"));
+                }
+                Some(Holder::Live { permissions, channels, .. }) => {
+                    permissions.retain(|(_, until)| now < *until);
+                    channels.retain(|(_, _, expires)| now < *expires);
+                }
+                _ => {}
+            }
+        }
+        lines
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let times = self.relays.iter().flatten().flat_map(|holder| match holder {
+            Holder::Opening { patience, .. } => vec![*patience],
+            Holder::Live { expires, permissions, channels, .. } => {
+                let mut times = vec![*expires];
+                times.extend(permissions.iter().map(|(_, until)| *until));
+                times.extend(channels.iter().map(|(_, _, expires)| *expires));
+                times
+            }
+            Holder::Unopened => vec![],
+            Holder::Reserved { expires } => vec![*expires],
+        });
+        times.min()
+    }
+
+    pub(super) fn live_count(&self) -> usize {
+        self.relays.iter().flatten().filter(|holder| matches!(holder, Holder::Live { .. })).count()
+    }
+
+    /// The cluster that lets a packet between a relay and a peer through.
+    fn passes(&self, relay: usize, peer: usize) -> Result<u16, &'static str> {
+        let Some(Holder::Live { permissions, .. }) = self.holder(relay) else { return Err("NoPermission") };
+        let is_permitted = permissions.iter().any(|(ip, until)| *ip == host(peer) && self.now < *until);
+        if !is_permitted {
+            return Err("NoPermission");
+        }
+        cluster(self.routes, peer).ok_or("PeerRefused")
+    }
+
+    fn permit_host(&mut self, relay: usize, ip: &'static str) {
+        let until = self.now + millis_of(PERMISSION_LIFETIME);
+        let Some(Holder::Live { permissions, .. }) = &mut self.relays[relay - 1] else { return };
+        permissions.retain(|(held, _)| *held != ip);
+        permissions.push((ip, until));
+    }
+
+    fn counts(&self, relay: usize) -> (Vec<&'static str>, usize) {
+        match self.holder(relay) {
+            Some(Holder::Live { permissions, channels, .. }) => {
+                (permissions.iter().map(|(ip, _)| *ip).collect(), channels.len())
+            }
+            _ => (vec![], 0),
+        }
+    }
+}
+
+fn refusal(client: usize, method: &str, reason: &str, code: u16, about: &str) -> Lines {
+    let name = CLIENTS[client].0;
+    vec![
+        format!("refused {name}: {method} for {reason}{about}"),
+        format!("{name} <- {method} {code}: signed"),
+    ]
+}
+
+fn created(client: usize, relay: usize, lifetime: u32, token: &str) -> Lines {
+    let ((name, remote), port) = (CLIENTS[client], 50_000 + 2 * relay);
+    vec![
+        format!("created {name}: relay {relay} at 203.0.113.1:{port}"),
+        format!(
+            "{name} <- Allocate ok: relayed 203.0.113.1:{port}, lifetime {lifetime}, mapped {remote}{token}, signed"
+        ),
+    ]
+}
+
+/// What each step makes the server say.
+impl Model {
+    pub(super) fn allocate(&mut self, client: usize, lifetime: u32, port: Port) -> Lines {
+        let mut lines = self.expire();
+        if self.relay_of(client).is_some() {
+            lines.extend(refusal(client, "Allocate", "AllocationExists", 437, ""));
+            return lines;
+        }
+        let relay = self.relays.len() + 1;
+        let pair = (port == Port::Pair).then_some(relay + 1);
+        let patience = self.now + millis_of(RELAY_PATIENCE);
+        self.relays.push(Some(Holder::Opening { client, lifetime: granted(lifetime), pair, patience }));
+        self.relays.extend(pair.map(|_| Some(Holder::Unopened)));
+        let port = match port {
+            Port::Any => "any port".into(),
+            Port::Even => "even port".into(),
+            Port::Pair => format!("even port and relay {} above it", relay + 1),
+        };
+        lines.push(format!("open relay {relay} for listener 1, V4, {port}"));
+        lines
+    }
+
+    pub(super) fn claim(&mut self, client: usize, relay: usize) -> Lines {
+        let mut lines = self.expire();
+        if self.relay_of(client).is_some() {
+            lines.extend(refusal(client, "Allocate", "AllocationExists", 437, ""));
+        } else if let Some(Holder::Reserved { .. }) = self.holder(relay) {
+            let expires = self.now + 600_000;
+            let live = Holder::Live { client, expires, permissions: vec![], channels: vec![] };
+            self.relays[relay - 1] = Some(live);
+            let port = 50_000 + 2 * (relay - 1) + 1;
+            let own = 50_000 + 2 * relay;
+            let said = created(client, relay, 600, "");
+            lines.extend(said.into_iter().map(|line| line.replace(&own.to_string(), &port.to_string())));
+        } else {
+            lines.extend(refusal(client, "Allocate", "UnknownReservation", 508, ""));
+        }
+        lines
+    }
+
+    pub(super) fn opens(&mut self, relay: usize) -> Lines {
+        let mut lines = self.expire();
+        let now = self.now;
+        let Some(Holder::Opening { client, lifetime, pair, .. }) = self.holder(relay).cloned() else {
+            return lines;
+        };
+        let expires = now + u64::from(lifetime) * 1000;
+        let live = Holder::Live { client, expires, permissions: vec![], channels: vec![] };
+        self.relays[relay - 1] = Some(live);
+        let Some(pair) = pair else {
+            lines.extend(created(client, relay, lifetime, ""));
+            return lines;
+        };
+        if let Some(Holder::Unopened) = self.holder(pair) {
+            let expires = now + millis_of(RESERVATION_LIFETIME);
+            self.relays[pair - 1] = Some(Holder::Reserved { expires });
+        }
+        self.tokens.push(pair);
+        lines.extend(created(client, relay, lifetime, ", token"));
+        lines
+    }
+
+    pub(super) fn refresh(&mut self, client: usize, lifetime: u32) -> Lines {
+        let mut lines = self.expire();
+        let Some(relay) = self.live(client) else {
+            lines.extend(refusal(client, "Refresh", "NoAllocation", 437, ""));
+            return lines;
+        };
+        let given = if lifetime == 0 { 0 } else { granted(lifetime) };
+        if lifetime == 0 {
+            lines.extend(self.end(relay, "Deleted"));
+        } else if let Some(Holder::Live { expires, .. }) = &mut self.relays[relay - 1] {
+            *expires = self.now + u64::from(given) * 1000;
+        }
+        lines.push(format!("{} <- Refresh ok: lifetime {given}, signed", CLIENTS[client].0));
+        lines
+    }
+
+    pub(super) fn permit(&mut self, client: usize, peers: &[usize]) -> Lines {
+        let mut lines = self.expire();
+        let refuse = |reason, code, about: &str| refusal(client, "CreatePermission", reason, code, about);
+        let Some(relay) = self.live(client) else {
+            lines.extend(refuse("NoAllocation", 437, ""));
+            return lines;
+        };
+        if peers.is_empty() {
+            lines.extend(refuse("MissingAttribute", 400, ""));
+            return lines;
+        }
+        if let Some(bad) = peers.iter().find(|peer| !is_routed(self.routes, **peer)) {
+            lines.extend(refuse("PeerRefused", 403, &format!(" about {}:0", host(*bad))));
+            return lines;
+        }
+        let (mut held, _) = self.counts(relay);
+        held.extend(peers.iter().map(|peer| host(*peer)));
+        held.sort_unstable();
+        held.dedup();
+        if held.len() > MAX_PERMISSIONS {
+            lines.extend(refuse("TooManyPermissions", 508, ""));
+            return lines;
+        }
+        for peer in peers {
+            self.permit_host(relay, host(*peer));
+        }
+        lines.push(format!("{} <- CreatePermission ok: signed", CLIENTS[client].0));
+        lines
+    }
+
+    pub(super) fn bind(&mut self, client: usize, channel: usize, peer: usize) -> Lines {
+        let mut lines = self.expire();
+        let about = format!(" about {}", PEERS[peer]);
+        let refuse = |reason, code, about: &str| refusal(client, "ChannelBind", reason, code, about);
+        let Some(relay) = self.live(client) else {
+            lines.extend(refuse("NoAllocation", 437, ""));
+            return lines;
+        };
+        if !is_routed(self.routes, peer) {
+            lines.extend(refuse("PeerRefused", 403, &about));
+            return lines;
+        }
+        let (permissions, channel_count) = self.counts(relay);
+        let expires = self.now + millis_of(CHANNEL_LIFETIME);
+        let Some(Holder::Live { channels, .. }) = &mut self.relays[relay - 1] else { return lines };
+        let is_known = channels.iter().any(|(number, bound, _)| (*number, *bound) == (channel, peer));
+        if !is_known && channels.iter().any(|(number, bound, _)| *number == channel || *bound == peer) {
+            lines.extend(refuse("ChannelConflict", 400, &about));
+        } else if !is_known && channel_count >= MAX_CHANNELS {
+            lines.extend(refuse("TooManyChannels", 508, ""));
+        } else if !permissions.contains(&host(peer)) && permissions.len() >= MAX_PERMISSIONS {
+            lines.extend(refuse("TooManyPermissions", 508, ""));
+        } else {
+            channels.retain(|(number, _, _)| *number != channel);
+            channels.push((channel, peer, expires));
+            self.permit_host(relay, host(peer));
+            lines.push(format!("{} <- ChannelBind ok: signed", CLIENTS[client].0));
+        }
+        lines
+    }
+
+    pub(super) fn send(&self, client: usize, peer: usize) -> String {
+        let Some(relay) = self.live(client) else { return "drop NoAllocation".into() };
+        match self.passes(relay, peer) {
+            Ok(cluster) => format!("relay {relay} -> {}: hi (cluster {cluster})", PEERS[peer]),
+            Err(reason) => format!("drop {reason}"),
+        }
+    }
+
+    pub(super) fn send_on(&self, client: usize, channel: usize) -> String {
+        let Some(relay) = self.live(client) else { return "drop NoAllocation".into() };
+        let Some(Holder::Live { channels, .. }) = self.holder(relay) else { return String::new() };
+        let bound = channels.iter().find(|(number, _, expires)| *number == channel && self.now < *expires);
+        match bound.map(|(_, peer, _)| (*peer, self.passes(relay, *peer))) {
+            None | Some((_, Err("NoPermission"))) => "drop UnboundChannel".into(),
+            Some((_, Err(reason))) => format!("drop {reason}"),
+            Some((peer, Ok(cluster))) => format!("relay {relay} -> {}: hi (cluster {cluster})", PEERS[peer]),
+        }
+    }
+
+    pub(super) fn peer_sends(&self, relay: usize, peer: usize) -> String {
+        let Some(Holder::Live { client, expires, channels, .. }) = self.holder(relay) else {
+            return "drop UnknownRelay".into();
+        };
+        if self.now >= *expires {
+            return "drop UnknownRelay".into();
+        }
+        let name = CLIENTS[*client].0;
+        let bound = channels.iter().find(|(_, bound, expires)| *bound == peer && self.now < *expires);
+        match (self.passes(relay, peer), bound) {
+            (Err(reason), _) => format!("drop {reason}"),
+            (Ok(cluster), None) => format!("{name} <- {}: ho (cluster {cluster})", PEERS[peer]),
+            (Ok(cluster), Some((channel, _, _))) => {
+                format!("{name} <- channel {:#x}: ho (cluster {cluster})", CHANNELS[*channel])
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What the server sends, in words.
+
+use stun::attribute::{
+    AddressErrorCode, Data, ErrorCode, Lifetime, UnknownAttributes, XorMappedAddress, XorPeerAddress,
+    XorRelayedAddress, types,
+};
+use stun::{ChannelData, Class, Key, Message, Method};
+
+use super::REALM;
+
+pub(super) fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap()
+}
+
+/// What a client makes of a packet that carries a peer's data.
+pub(super) fn unwrap(packet: &[u8]) -> String {
+    if let Ok(ChannelData { channel, data }) = ChannelData::parse(packet) {
+        return format!("channel {:#x}: {}", channel.get(), text(data));
+    }
+    let message = Message::parse(packet).unwrap();
+    assert_eq!((message.class(), message.method()), (Class::Indication, Method::Data));
+    let kinds: Vec<u16> = message.attributes().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, [types::XOR_PEER_ADDRESS, types::DATA]);
+    let XorPeerAddress(peer) = message.get().unwrap().unwrap();
+    let Data(data) = message.get().unwrap().unwrap();
+    format!("{peer}: {}", text(data))
+}
+
+pub(super) fn tell_attribute(message: &Message<'_>, kind: u16, key: &Key) -> String {
+    match kind {
+        types::ERROR_CODE => {
+            assert_eq!(message.get::<ErrorCode<'_>>().unwrap().unwrap().reason(), "");
+            String::new()
+        }
+        types::XOR_MAPPED_ADDRESS => {
+            format!("mapped {}", message.get::<XorMappedAddress>().unwrap().unwrap().0)
+        }
+        types::XOR_RELAYED_ADDRESS => {
+            format!("relayed {}", message.get::<XorRelayedAddress>().unwrap().unwrap().0)
+        }
+        types::LIFETIME => format!("lifetime {}", message.get::<Lifetime>().unwrap().unwrap().0),
+        types::NONCE => "nonce".into(),
+        types::REALM => {
+            assert_eq!(message.raw(types::REALM), Some(REALM.as_bytes()));
+            "realm".into()
+        }
+        types::RESERVATION_TOKEN => "token".into(),
+        types::UNKNOWN_ATTRIBUTES => {
+            let unknown = message.get::<UnknownAttributes<'_>>().unwrap().unwrap();
+            let unknown: Vec<String> = unknown.iter().map(|kind| format!("{kind:#06x}")).collect();
+            format!("unknown {}", unknown.join(" "))
+        }
+        types::ADDRESS_ERROR_CODE => {
+            let refused = message.get::<AddressErrorCode<'_>>().unwrap().unwrap();
+            format!("no {:?} {}", refused.family, refused.error.code())
+        }
+        types::MESSAGE_INTEGRITY if message.verify_integrity(key).is_ok() => "signed".into(),
+        types::MESSAGE_INTEGRITY => "SIGNED BY SOMEBODY ELSE".into(),
+        types::FINGERPRINT => {
+            message.verify_fingerprint().unwrap();
+            "fingerprint".into()
+        }
+        other => types::Display(other).to_string(),
+    }
+}
