@@ -24,7 +24,7 @@ mod settings;
 mod snapshot;
 
 pub use overview::{GatewayRow, ListenerRow, Overview, ParentRow, RouteRow, Verdict};
-pub use problem::{AuthName, Finding, Problem, Transport};
+pub use problem::{Finding, Problem, Transport};
 pub use render::{finalize, render};
 pub use rendered::{Rendered, RouteApi, RouteKey};
 pub use settings::{EndpointDiscovery, Mode, Settings};

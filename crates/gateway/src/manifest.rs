@@ -32,6 +32,8 @@ pub struct Manifests {
     pub snapshot: Snapshot,
     /// What could not be read, in the order of files and lines.
     pub errors: Vec<ManifestError>,
+    /// What was read and has no effect: fields that do not exist, most likely because they are misspelt.
+    pub warnings: Vec<ManifestError>,
     /// Kinds that were found and have no effect on what is rendered, for instance `apps/v1 Deployment`.
     pub skipped: BTreeSet<String>,
     /// The files read, in order; to be watched for changes.
@@ -219,11 +221,9 @@ impl Visitor for Store<'_> {
         for field in unknown::fields(&self.value, &object) {
             let key = field.rsplit('.').next().unwrap_or_default();
             let line = self.document.and_then(|document| document.line_of_key(key)).unwrap_or(self.line);
-            self.reader.error(
-                self.file,
-                Some(line),
-                format!("{reference}: there is no field {field}; it has no effect"),
-            );
+            let reason = format!("{reference}: there is no field {field}; it has no effect");
+            let warning = ManifestError { file: self.file.to_owned(), line: Some(line), reason };
+            self.reader.manifests.warnings.push(warning);
         }
         self.reader.origins.insert(reference, (self.file.to_owned(), self.line));
         self.reader.manifests.snapshot.insert(object);

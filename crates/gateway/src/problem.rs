@@ -1,7 +1,5 @@
 use std::fmt;
 
-use config::AuthKind;
-
 use crate::api::{Key, ObjectRef};
 
 /// Something a user should know: which object, which field of it, what is wrong and what to do about it.
@@ -74,7 +72,7 @@ pub enum Finding {
     #[error("missing {} for {kind} authentication", .missing.join(" and "))]
     MissingCredentials {
         /// Type of authentication.
-        kind: AuthName,
+        kind: &'static str,
         /// Fields that are missing.
         missing: Vec<&'static str>,
     },
@@ -289,22 +287,6 @@ impl Finding {
             }
             Self::NoParent(_) => "create it or correct parentRefs",
         }
-    }
-}
-
-/// Type of authentication, as an ordered value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AuthName(&'static str);
-
-impl From<AuthKind> for AuthName {
-    fn from(kind: AuthKind) -> Self {
-        Self(kind.as_str())
-    }
-}
-
-impl fmt::Display for AuthName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
     }
 }
 

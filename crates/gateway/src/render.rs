@@ -26,7 +26,7 @@ use self::{
     listener::Ports,
     route::Route,
     workload::Workload,
-    world::{Owner, World, is_ours},
+    world::{Owner, World, is_ours_for_sure},
 };
 use crate::{
     Finding, Mode, Problem, Rendered, RouteKey, Settings, Snapshot,
@@ -214,7 +214,7 @@ fn workloads(
 /// Orders the object that goes with a Gateway to be deleted, if it exists and is ours.
 fn delete<R: Stored>(world: &World<'_>, gateway: &Gateway, rendered: &mut Rendered) {
     let object = R::all(world.snapshot).get(&service::key(gateway));
-    if let Some(object) = object.filter(|object| is_ours(object.metadata(), gateway)) {
+    if let Some(object) = object.filter(|object| is_ours_for_sure(object.metadata(), gateway)) {
         rendered.deletes.insert(ObjectRef::of(object));
     }
 }

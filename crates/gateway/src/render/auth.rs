@@ -36,7 +36,7 @@ fn inline(config: &GatewayConfig) -> Result<(AuthKind, Credentials), (&'static s
     };
     match credentials {
         Ok(credentials) => Ok((kind, credentials)),
-        Err(missing) => Err(("spec", Finding::MissingCredentials { kind: kind.into(), missing })),
+        Err(missing) => Err(("spec", Finding::MissingCredentials { kind: kind.as_str(), missing })),
     }
 }
 

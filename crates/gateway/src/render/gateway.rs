@@ -12,7 +12,7 @@ use super::{
     route::{Parent, Route},
     service, status,
     workload::{self, Workload},
-    world::{World, fatal, is_ours, is_owned, problem},
+    world::{World, fatal, is_ours, problem},
 };
 use crate::{
     Finding, Mode, Problem,
@@ -148,8 +148,7 @@ pub(super) fn admin(config: &GatewayConfig, name: String) -> Admin {
 /// The object that has the name ours would have, if there is one and it is not ours.
 fn taken<R: Stored>(world: &World<'_>, gateway: &Gateway) -> Option<Finding> {
     let object = R::all(world.snapshot).get(&service::key(gateway))?;
-    let ours = is_ours(object.metadata(), gateway) || is_owned(object.metadata(), gateway);
-    (!ours).then(|| Finding::NameTaken(ObjectRef::of(object)))
+    (!is_ours(object.metadata(), gateway)).then(|| Finding::NameTaken(ObjectRef::of(object)))
 }
 
 /// The workload of a Gateway, if it is to have one, or what is in its place.

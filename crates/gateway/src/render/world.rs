@@ -106,12 +106,21 @@ pub(super) enum Permission {
     NotEnforced,
 }
 
-/// Whether the object carries our label and was made for the Gateway.
+/// Whether the object is one that we may change: it was made for the Gateway, even if somebody has taken the label or the
+/// owner reference away since, or if the Gateway was deleted and created again.
 pub(super) fn is_ours(metadata: &Metadata, gateway: &Gateway) -> bool {
-    let labelled = metadata.labels.get(names::OWNED_BY).is_some_and(|owner| owner == names::OWNER);
     let related = metadata.annotations.get(names::RELATED_GATEWAY);
     let related = related.is_some_and(|related| *related == gateway.metadata.key().to_string());
-    labelled && (related || is_owned(metadata, gateway))
+    is_owned(metadata, gateway) || (is_labelled(metadata) && related)
+}
+
+/// Whether the object is one that we may delete: it has our label, and the Gateway is its owner.
+pub(super) fn is_ours_for_sure(metadata: &Metadata, gateway: &Gateway) -> bool {
+    is_labelled(metadata) && is_owned(metadata, gateway)
+}
+
+fn is_labelled(metadata: &Metadata) -> bool {
+    metadata.labels.get(names::OWNED_BY).is_some_and(|owner| owner == names::OWNER)
 }
 
 /// Whether the Gateway is an owner of the object.

@@ -9,7 +9,7 @@ use gateway::{
     EndpointDiscovery, Mode, Rendered, RouteApi, Settings, Snapshot,
     api::ObjectRef,
     finalize,
-    manifest::{self, Manifests},
+    manifest::{self, ManifestError, Manifests},
     render,
     standalone::{self, Host},
 };
@@ -251,11 +251,12 @@ fn one_line(condition: &Value) -> Value {
 fn problems(manifests: &Manifests, rendered: &Rendered) -> Vec<Value> {
     let mut all = BTreeMap::new();
     let texts = |items: Vec<String>| (!items.is_empty()).then(|| json!(items));
-    let unreadable = manifests.errors.iter().map(|error| {
-        let line = error.line.map_or_else(String::new, |line| format!("{line}:"));
-        format!("{}:{line} {}", name(&error.file), error.reason)
-    });
-    all.extend(texts(unreadable.collect()).map(|value| ("unreadable", value)));
+    let located = |errors: &[ManifestError]| {
+        let line = |error: &ManifestError| error.line.map_or_else(String::new, |line| format!("{line}:"));
+        errors.iter().map(|error| format!("{}:{} {}", name(&error.file), line(error), error.reason)).collect()
+    };
+    all.extend(texts(located(&manifests.errors)).map(|value| ("unreadable", value)));
+    all.extend(texts(located(&manifests.warnings)).map(|value| ("without effect", value)));
     all.extend(texts(manifests.skipped.iter().cloned().collect()).map(|value| ("skipped", value)));
     all.extend(
         texts(rendered.problems.iter().map(ToString::to_string).collect()).map(|value| ("problems", value)),
