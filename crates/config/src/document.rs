@@ -1,7 +1,9 @@
 use serde::Serialize;
 
 use crate::{
-    Admin, Auth, AuthKind, Cluster, Credentials, DEFAULT_REALM, Error, Listener, decode, env, validate, wire,
+    Admin, Auth, AuthKind, Cluster, Credentials, DEFAULT_REALM, Error, Listener, Secret, decode, env,
+    validate::{self, Certificates},
+    wire,
 };
 
 /// Configuration of one gateway.
@@ -45,6 +47,20 @@ impl Config {
         decode::document(text, env)?.validate()
     }
 
+    /// Does the same for somebody who tells clients where listeners are but is none: without the certificates and keys
+    /// of TLS, which are left out, and need not be any good.
+    ///
+    /// # Errors
+    /// Those of [`Config::parse`], except for what concerns certificates.
+    pub fn parse_without_certificates(text: &str, env: env::Lookup<'_>) -> Result<Self, Error> {
+        let mut config = decode::document(text, env)?;
+        for listener in &mut config.listeners {
+            listener.cert = String::new();
+            listener.key = Secret::default();
+        }
+        validate::normalise(config, Certificates::Whatever)
+    }
+
     /// Replaces variables in all texts but credentials, and validates the result.
     ///
     /// # Errors
@@ -78,7 +94,7 @@ impl Config {
     /// # Errors
     /// The first thing that no dataplane could work with, in the order admin, auth, listeners, clusters.
     pub fn validate(self) -> Result<Self, Error> {
-        validate::normalise(self)
+        validate::normalise(self, Certificates::Loadable)
     }
 
     /// The configuration of gateway `id` when there is none: nobody can connect. Discovery sends it to say that a

@@ -7,7 +7,15 @@ use crate::{
     DEFAULT_NAME, DEFAULT_PORT, DEFAULT_REALM, Error, Listener,
 };
 
-pub(crate) fn normalise(config: Config) -> Result<Config, Error> {
+/// What is expected of the certificates of TLS and DTLS listeners.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Certificates {
+    Loadable,
+    Whatever,
+}
+
+pub(crate) fn normalise(config: Config, certificates: Certificates) -> Result<Config, Error> {
+    let listener = |one| listener(one, certificates);
     let normal = Config {
         version: config.version,
         admin: admin(config.admin).map_err(|error| error.within("admin"))?,
@@ -64,7 +72,7 @@ fn auth(mut auth: Auth) -> Result<Auth, Error> {
     Ok(auth)
 }
 
-fn listener(mut listener: Listener) -> Result<Listener, Error> {
+fn listener(mut listener: Listener, certificates: Certificates) -> Result<Listener, Error> {
     if listener.name.is_empty() {
         return Err(missing_name("listener"));
     }
@@ -76,7 +84,7 @@ fn listener(mut listener: Listener) -> Result<Listener, Error> {
     if !listener.bind_address.as_deref().is_some_and(is_open) {
         listener.bind_ip()?;
     }
-    if listener.protocol.is_secure() {
+    if listener.protocol.is_secure() && certificates == Certificates::Loadable {
         if !is_open(&listener.cert) {
             listener.certificate_pem()?;
         }

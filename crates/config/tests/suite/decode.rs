@@ -1,6 +1,6 @@
 //! What a document may look like.
 
-use crate::common::{parse, refusal, with};
+use crate::common::{certificate, parse, private_key, refusal, with};
 use config::{AuthKind, Config, Protocol};
 
 fn environment(name: &str) -> Option<String> {
@@ -190,4 +190,24 @@ fn json_is_read_as_json() {
     let credentials = parse(text).unwrap().auth.credentials;
     assert_eq!(credentials, config::Credentials::for_user("\u{7f}\u{85}", "\u{1f600}/"));
     assert!(parse(r#"{"version":"v1","version":"v1"}"#).unwrap_err().to_string().contains("twice"));
+}
+
+#[test]
+fn who_has_no_use_for_certificates_gets_none_and_minds_none() {
+    let document = |tls: &str| {
+        format!(
+            "version: v1\nauth: {{ credentials: {{ username: u, password: p }} }}\n\
+             listeners: [{{ name: l, protocol: TURN-TLS, {tls} }}]"
+        )
+    };
+    let read = |tls: &str| Config::parse_without_certificates(&document(tls), &config::env::empty);
+    let without = read("port: 1").unwrap();
+    for tls in
+        ["cert: dummy, key: dummy", "cert: \"\"", &format!("cert: {}, key: {}", certificate(), private_key())]
+    {
+        assert_eq!(read(&format!("port: 1, {tls}")).unwrap(), without, "{tls}");
+    }
+    assert!(without.listeners[0].cert.is_empty() && without.listeners[0].key.is_empty());
+    assert!(read("port: x").is_err());
+    assert!(with("listeners: [{ name: l, protocol: TURN-TLS }]").is_err());
 }
