@@ -64,7 +64,7 @@ pub async fn load(server: &Server, scope: &Scope, options: &Options) -> Result<V
     let target = scope.target(options.node.as_deref(), false);
     let body = get(server, &target, options.timing.request_deadline).await?;
     let documents = if matches!(scope, Scope::Gateway { .. }) { vec![body] } else { wire::items(&body)? };
-    documents.iter().map(|document| Ok(Config::parse(document, &*options.environment)?)).collect()
+    documents.iter().map(|document| Ok(options.parse(document)?)).collect()
 }
 
 /// Asks what the server says about its licence.
@@ -167,7 +167,7 @@ impl Follower {
 
     /// Tells about a document unless it is unusable or says nothing new.
     async fn take(&mut self, document: &str) {
-        let config = match Config::parse(document, &*self.options.environment) {
+        let config = match self.options.parse(document) {
             Ok(config) => config,
             Err(error) => {
                 let id = wire::claimed_id(document).unwrap_or_default();

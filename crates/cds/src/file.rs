@@ -17,14 +17,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{Environment, Error, Event, Options, Timing, Watch};
+use crate::{Error, Event, Options, Timing, Watch};
 
 /// Reads a file once.
 ///
 /// # Errors
 /// The file cannot be read, is empty, or has no valid configuration in it.
-pub async fn load(path: &Path, environment: &Environment) -> Result<Config, Error> {
-    Ok(Config::parse(&read(path).await?, &**environment)?)
+pub async fn load(path: &Path, options: &Options) -> Result<Config, Error> {
+    Ok(options.parse(&read(path).await?)?)
 }
 
 /// Follows a file: [`Event::Config`] for every valid content that differs from the one before, [`Event::Synced`] after
@@ -34,12 +34,12 @@ pub async fn load(path: &Path, environment: &Environment) -> Result<Config, Erro
 /// # Errors
 /// The system has no means of watching files left.
 pub fn watch(path: PathBuf, options: Options) -> Result<Watch, Error> {
-    let mut contents = Contents::new(path, options.timing)?;
+    let mut contents = Contents::new(path, options.timing.clone())?;
     Ok(Watch::spawn(|events| async move {
         let mut last: Option<Config> = None;
         loop {
             let content = contents.next().await;
-            let config = match content.and_then(|text| Ok(Config::parse(&text, &*options.environment)?)) {
+            let config = match content.and_then(|text| Ok(options.parse(&text)?)) {
                 Ok(config) => config,
                 Err(problem) => {
                     let file = contents.path.display();

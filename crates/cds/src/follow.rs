@@ -33,6 +33,9 @@ pub struct Options {
     pub node: Option<String>,
     /// Whether to leave out [`Event::Deleted`].
     pub suppress_deletions: bool,
+    /// Whether certificates and keys of TLS listeners matter. Where they do not they are left out, and a configuration
+    /// whose certificates cannot be loaded is as good as any.
+    pub certificates: bool,
     /// What variables in configurations stand for.
     pub environment: Environment,
     /// Periods and deadlines.
@@ -40,14 +43,24 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// No node, deletions are told, the environment of this process, and the timing of the original.
+    /// No node, deletions are told, certificates matter, the environment of this process, and the timing of the
+    /// original.
     fn default() -> Self {
         Self {
             node: None,
             suppress_deletions: false,
+            certificates: true,
             environment: process_environment(),
             timing: Timing::default(),
         }
+    }
+}
+
+impl Options {
+    /// Reads a configuration the way these options want it.
+    pub(crate) fn parse(&self, document: &str) -> Result<Config, config::Error> {
+        let parse = if self.certificates { Config::parse } else { Config::parse_without_certificates };
+        parse(document, &*self.environment)
     }
 }
 
@@ -142,7 +155,7 @@ pub enum Error {
 /// The origin cannot be reached, or one of the configurations is not valid.
 pub async fn load(origin: &Origin, scope: &Scope, options: &Options) -> Result<Vec<Config>, Error> {
     match origin {
-        Origin::File(path) => Ok(vec![file::load(path, &options.environment).await?]),
+        Origin::File(path) => Ok(vec![file::load(path, options).await?]),
         Origin::Http(server) => client::load(server, scope, options).await,
         Origin::Kubernetes => Err(Error::Kubernetes),
     }

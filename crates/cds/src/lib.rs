@@ -5,6 +5,7 @@
 //! - [`client`]: loading from and following such a server.
 //! - [`file`](mod@file): following a file instead.
 //! - [`origin`]: the text that says which of the two.
+//! - [`mod@serve`]: any HTTP routes for clients that may be hostile.
 //!
 //! [`load`] and [`watch`] take an origin and do what it says.
 
@@ -15,6 +16,7 @@ pub mod file;
 mod follow;
 mod get;
 pub mod origin;
+pub mod serve;
 pub mod server;
 pub mod store;
 pub mod wire;

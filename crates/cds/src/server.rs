@@ -13,19 +13,15 @@ use axum::{
 };
 use config::{Config, Listener, NODE_ADDRESS_PLACEHOLDER, RELAY_ADDRESS_VARIABLE};
 use http::{HeaderMap, StatusCode, header};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use serde::Deserialize;
 use tokio::{
     net::TcpListener,
-    sync::Semaphore,
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    serve::Limits,
     store::{Change, Store},
     wire::{self, KEEPALIVE, Refusal, Scope},
 };
@@ -242,8 +238,7 @@ impl Server {
     }
 }
 
-/// Serves any routes over HTTP/1.1, with limits that keep idle or half-open connections from piling up, until
-/// `shutdown`; returns when the last connection is closed.
+/// Serves any routes until `shutdown`; see [`crate::serve::serve`], whose usual [`Limits`] apply.
 ///
 /// # Errors
 /// The listener is broken.
@@ -253,53 +248,12 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     listener.local_addr()?;
-    let connections = TaskTracker::new();
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let accepted = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            accepted = accepted => accepted,
-            () = shutdown.cancelled() => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(target: "cds-server", %error, "cannot accept a connection");
-                tokio::time::sleep(PAUSE_AFTER_FAILED_ACCEPT).await;
-                continue;
-            }
-        };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_DEADLINE)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        let shutdown = shutdown.clone();
-        connections.spawn(async move {
-            let _slot = slot;
-            let mut connection = std::pin::pin!(connection);
-            tokio::select! {
-                // A client that breaks off is no concern of ours.
-                _ = connection.as_mut() => return,
-                () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
-            }
-            let _ = connection.await;
-        });
-    }
-    connections.close();
-    connections.wait().await;
+    crate::serve::serve(listener, router, Limits::default(), shutdown).await;
     Ok(())
 }
 
-const MAX_CONNECTIONS: usize = 16_384;
 /// Longest message that a watcher may send, in bytes; it has nothing to say.
 const MAX_MESSAGE: usize = 64 << 10;
-const HEADER_DEADLINE: Duration = Duration::from_secs(10);
-const PAUSE_AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(100);
 
 /// Everything about a request for configurations but the path.
 #[derive(FromRequestParts)]
