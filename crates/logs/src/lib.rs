@@ -18,6 +18,7 @@
 mod clock;
 mod limit;
 mod line;
+mod memory;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use tracing_subscriber::{Layer, Registry, reload};
 
 pub use limit::{BURST, LINES_PER_SECOND};
 pub use line::Format;
+pub use memory::Memory;
 pub use spec::Levels;
 
 use limit::Limiter;

@@ -1,5 +1,3 @@
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,30 +6,10 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::with_default;
 
 use crate::limit::Limiter;
-use crate::{BURST, Format, LINES_PER_SECOND, Levels, clock, subscriber};
-
-/// A log that can be read back.
-#[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
-
-impl Page {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Page {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::{BURST, Format, LINES_PER_SECOND, Levels, Memory, clock, subscriber};
 
 fn logged(spec: &str, format: Format, talk: impl FnOnce()) -> String {
-    let page = Page::default();
+    let page = Memory::default();
     let (lines, _) = subscriber(spec, format, page.clone());
     with_default(lines, talk);
     page.text()
@@ -74,7 +52,7 @@ fn a_later_spec_keeps_what_it_does_not_name() {
 
 #[test]
 fn a_running_program_changes_its_levels() {
-    let page = Page::default();
+    let page = Memory::default();
     let (lines, handle) = subscriber("all:WARN", Format::Text, page.clone());
     with_default(lines, || {
         let talk = |n: u8| tracing::debug!(target: "turn", "line {n}");
