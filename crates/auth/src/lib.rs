@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`ice`], [`query`] and [`credentials`] are pure: what to answer follows from the configurations, the question and
-//! the time, all given as arguments. [`server`] puts them behind HTTP, whoever serves keeps the configurations current.
+//! the time, all given as arguments. [`server`] puts them behind HTTP, [`watch`] keeps the configurations current.
 //! The rule that turns a shared secret into a password does not live here but in `turn::credentials`, where the
 //! server that verifies it uses the same function.
 #![forbid(unsafe_code)]
@@ -20,9 +20,9 @@ pub mod ice;
 pub mod openapi;
 pub mod query;
 pub mod refusal;
-pub mod serve;
 pub mod server;
 pub mod split;
+pub mod watch;
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The HTTP surface: routes, statuses, headers and the line that each request leaves in the log.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use axum::Router;
 use axum::body::Body;
@@ -63,7 +63,8 @@ pub fn router(configs: watch::Receiver<Arc<Configs>>, settings: Settings) -> Rou
 struct Service {
     configs: watch::Receiver<Arc<Configs>>,
     settings: Settings,
-    reported: Mutex<Option<Arc<Configs>>>,
+    /// The configurations whose findings are in the log; weak, so that they can still change in place.
+    reported: Mutex<Weak<Configs>>,
 }
 
 impl Service {
@@ -76,10 +77,11 @@ impl Service {
     /// Logs what is wrong with the configurations, once for each state of theirs.
     fn report(&self, configs: &Arc<Configs>) {
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        if reported.as_ref().is_some_and(|known| Arc::ptr_eq(known, configs)) {
+        let current = Arc::downgrade(configs);
+        if reported.ptr_eq(&current) {
             return;
         }
-        *reported = Some(configs.clone());
+        *reported = current;
         for finding in ice::findings(configs, &self.settings.advertising) {
             tracing::warn!(target: "auth-svc", "{finding}");
         }

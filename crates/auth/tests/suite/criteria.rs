@@ -14,6 +14,10 @@ macro_rules! criteria {
         mod injected {
             $(#[tokio::test] async fn $name() { super::$name(super::Delivery::Injected).await; })*
         }
+
+        mod discovered {
+            $(#[tokio::test] async fn $name() { super::$name(super::Delivery::Discovered).await; })*
+        }
     };
 }
 

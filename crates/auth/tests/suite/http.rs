@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::serve::{Limits, serve};
 use auth::server::{Settings, router};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use cds::serve::{Limits, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;

@@ -1,26 +1,10 @@
 //! What requests leave in the log.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use crate::support::{Delivery, SECRET, Service, ephemeral, fixed};
-
-#[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Page {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// The log of a service with both gateways that answers these requests, and all that it answered.
 async fn logged(spec: &str, targets: &[&str]) -> (String, String) {
-    let page = Page::default();
+    let page = logs::Memory::default();
     let (lines, _handle) = logs::subscriber(spec, logs::Format::Text, page.clone());
     let _guard = tracing::subscriber::set_default(lines);
     let service = Service::with(Delivery::Injected, &[fixed(), ephemeral()]).await;
@@ -28,8 +12,7 @@ async fn logged(spec: &str, targets: &[&str]) -> (String, String) {
     for target in targets {
         answers += &service.get(target).await.body;
     }
-    let log = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
-    (log, answers)
+    (page.text(), answers)
 }
 
 const TARGETS: [&str; 6] = [

@@ -5,6 +5,7 @@
 mod support;
 
 mod criteria;
+mod discovery;
 mod gateways;
 mod http;
 mod log;

@@ -1,19 +1,28 @@
 //! The service as tests see it, and the two configurations that the acceptance criteria are about.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use auth::Configs;
 use auth::clock::Clock;
 use auth::ice::Advertising;
 use auth::server::{Settings, router};
+use auth::split::GroupBy;
+use auth::watch::{Followed, follow};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
+use cds::Store;
 use config::{Auth, AuthKind, Config, Credentials, Listener, Protocol};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 /// When tests happen, in seconds since 1970.
@@ -24,14 +33,23 @@ pub(crate) const SECRET: &str = "my-secret";
 /// How configurations reach the service.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Delivery {
+    /// Put in place by the process itself.
     Injected,
+    /// Through a server of config discovery.
+    Discovered,
 }
 
 /// A running service.
 pub(crate) struct Service {
     router: Router,
-    configs: watch::Sender<Arc<Configs>>,
+    source: Source,
+    configs: watch::Receiver<Arc<Configs>>,
     now: Arc<AtomicU64>,
+}
+
+enum Source {
+    Injected(watch::Sender<Arc<Configs>>),
+    Discovered(Discovery),
 }
 
 impl Service {
@@ -39,20 +57,25 @@ impl Service {
         Self::advertising(delivery, Advertising::default()).await
     }
 
-    #[expect(clippy::unused_async, reason = "delivery may have to be waited for")]
     pub(crate) async fn advertising(delivery: Delivery, advertising: Advertising) -> Self {
         let now = Arc::new(AtomicU64::new(NOW));
         let clock = Clock::new({
             let now = now.clone();
             move || now.load(Ordering::Relaxed)
         });
-        let settings = Settings { advertising, clock, ..Settings::default() };
-        match delivery {
+        let (source, configs, synced) = match delivery {
             Delivery::Injected => {
                 let (sender, configs) = watch::channel(Arc::default());
-                Self { router: router(configs, settings), configs: sender, now }
+                (Source::Injected(sender), configs, None)
             }
-        }
+            Delivery::Discovered => {
+                let discovery = Discovery::start().await;
+                let followed = discovery.follow(GroupBy::Config);
+                (Source::Discovered(discovery), followed.configs, Some(followed.synced))
+            }
+        };
+        let settings = Settings { advertising, clock, synced, ..Settings::default() };
+        Self { router: router(configs.clone(), settings), source, configs, now }
     }
 
     /// A service that knows exactly these gateways.
@@ -63,9 +86,18 @@ impl Service {
     }
 
     /// Replaces all gateways and waits until the service knows.
-    #[expect(clippy::unused_async, reason = "delivery may have to be waited for")]
     pub(crate) async fn set(&self, configs: &[Config]) {
-        self.configs.send_replace(Arc::new(by_name(configs)));
+        let configs = by_name(configs);
+        match &self.source {
+            Source::Injected(sender) => {
+                sender.send_replace(Arc::new(configs));
+            }
+            Source::Discovered(discovery) => {
+                let expected = delivered(&configs);
+                discovery.store.set(configs);
+                soon(self.configs.clone().wait_for(|current| **current == expected)).await.unwrap();
+            }
+        }
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -98,6 +130,69 @@ impl Service {
     pub(crate) async fn statuses(&self, query: &str) -> [StatusCode; 2] {
         [self.get(&format!("/?{query}")).await.status, self.get(&format!("/ice?{query}")).await.status]
     }
+}
+
+/// A server of config discovery on a port of its own.
+pub(crate) struct Discovery {
+    pub(crate) store: Store,
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Discovery {
+    pub(crate) async fn start() -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), Store::new()).await
+    }
+
+    async fn start_at(address: SocketAddr, store: Store) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let server = cds::server::Server::new(store.clone()).shutdown(stop.clone());
+        let task = tokio::spawn(server.serve(listener));
+        Self { store, address, stop, task }
+    }
+
+    /// Ends the server and every connection to it.
+    pub(crate) async fn stop(self) -> SocketAddr {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap();
+        self.address
+    }
+
+    /// Another server at the same address, with another store.
+    pub(crate) async fn restart(self, store: Store) -> Self {
+        let address = self.stop().await;
+        Self::start_at(address, store).await
+    }
+
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn follow(&self, group_by: GroupBy) -> Followed {
+        follow(watch_at(&self.origin()), group_by)
+    }
+}
+
+/// A watch that knows no variables and does not wait long for a server to come back.
+pub(crate) fn watch_at(origin: &str) -> cds::Watch {
+    let timing = cds::Timing { retry: Duration::from_millis(10), ..cds::Timing::default() };
+    let options = cds::Options { environment: Arc::new(|_| None), timing, ..auth::watch::options() };
+    cds::watch(&origin.parse().unwrap(), cds::Scope::All, options).unwrap()
+}
+
+/// What happens, unless something is broken.
+pub(crate) async fn soon<F: Future>(event: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(20), event).await.expect("this should have happened")
+}
+
+/// Configurations as they arrive.
+pub(crate) fn delivered(configs: &Configs) -> Configs {
+    let read =
+        |config: &Config| Config::parse_without_certificates(&config.to_json(), &config::env::empty).unwrap();
+    configs.iter().map(|(name, config)| (name.clone(), read(config))).collect()
 }
 
 pub(crate) async fn ask(router: &Router, request: Request<Body>) -> Answer {
@@ -171,7 +266,6 @@ pub(crate) fn listener(
     public: (&str, u16),
     private: (&str, u16),
 ) -> Listener {
-    let secure = protocol.is_secure();
     Listener {
         name: name.to_owned(),
         protocol,
@@ -179,8 +273,6 @@ pub(crate) fn listener(
         public_port: public.1,
         address: private.0.to_owned(),
         port: private.1,
-        cert: if secure { "Y2VydA==".to_owned() } else { String::new() },
-        key: if secure { "a2V5" } else { "" }.into(),
         ..Listener::default()
     }
 }
