@@ -72,6 +72,35 @@ fn weakness_denied_ipv4_peer_is_denied_in_every_spelling_and_on_every_path() {
 }
 
 #[test]
+fn weakness_permission_is_checked_on_every_path() {
+    let mut world = World::new();
+    world.allocate("alice");
+    world.bind("alice", 0x4000, "192.0.2.7:9");
+    let paths = |world: &mut World| {
+        [
+            world.sends_on("alice", 0x4000, b"hi"),
+            world.ask("alice", send("192.0.2.7:9", b"hi")),
+            world.peer_sends(1, "192.0.2.7:9", b"ho"),
+            world.peer_sends(1, "192.0.2.7:10", b"ho"),
+        ]
+        .concat()
+    };
+    assert!(paths(&mut world).iter().all(|line| line.contains("(cluster 1)")));
+    let routes = std::mem::take(&mut world.rules.routes);
+    world.reconfigures();
+    assert_eq!(paths(&mut world), ["drop PeerRefused"; 4]);
+    for ask in [permit(&["192.0.2.7"]), bind(0x4000, "192.0.2.7:9"), bind(0x4001, "192.0.2.7:10")] {
+        let lines = world.ask("alice", ask);
+        assert!(lines[1].contains("403: signed"), "{lines:?}");
+    }
+    world.rules.routes = routes;
+    world.reconfigures();
+    world.wait(seconds(300));
+    let expected = ["drop UnboundChannel", "drop NoPermission", "drop NoPermission", "drop NoPermission"];
+    assert_eq!(paths(&mut world), expected);
+}
+
+#[test]
 fn weakness_mapped_spelling_of_an_allowed_peer_is_checked_and_relayed_as_ipv4() {
     let mut world = World::new();
     world.allocate("alice");
