@@ -1,1 +1,74 @@
-//! To come.
+//! A running gateway for clients that nobody here wrote. The clients are in `tests/`, one file a program.
+//!
+//! Everything is on 127.0.0.1, which the gateway's only cluster admits: as address of peers, and as its own
+//! relay address, so that clients reach each other through two relays.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use config::Config;
+use dataplane::{Dataplane, Options};
+use kit::{Credentials, TurnClient, await_tcp, free_port};
+
+/// The name that clients log in with.
+pub const USERNAME: &str = "user-1";
+/// The password that goes with it.
+pub const PASSWORD: &str = "pass-1";
+
+/// A dataplane with one gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    /// TURN over UDP and TCP.
+    pub plain: SocketAddr,
+    /// TURN over TLS and DTLS.
+    pub secure: SocketAddr,
+    _dataplane: Dataplane,
+}
+
+impl Gateway {
+    /// Starts a gateway and waits until it answers on all its listeners.
+    #[track_caller]
+    pub fn start() -> Self {
+        let [plain, secure] = [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let text = configuration(plain.port(), secure.port());
+        let config = Config::parse(&text, &|_| None).expect("a valid configuration");
+        let dataplane = Dataplane::start(Options::default()).expect("workers start");
+        dataplane.apply(&BTreeMap::from([(config.admin.name.clone(), config)])).expect("the ports are free");
+        await_tcp(plain);
+        TurnClient::udp(plain).binding().expect("the UDP listener answers");
+        Self { plain, secure, _dataplane: dataplane }
+    }
+}
+
+/// What clients log in with.
+pub fn credentials() -> Credentials {
+    Credentials::fixed(USERNAME, PASSWORD)
+}
+
+fn configuration(plain: u16, secure: u16) -> String {
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let certificate = STANDARD.encode(signed.cert.pem());
+    let key = STANDARD.encode(signed.signing_key.serialize_pem());
+    let listener = |protocol: &str, port: u16| {
+        format!(
+            "  - name: {protocol}\n    protocol: {protocol}\n    address: 127.0.0.1\n    port: {port}\n    \
+             cert: {certificate}\n    key: {key}\n    routes: [loopback]\n"
+        )
+    };
+    let listeners = [
+        listener("TURN-UDP", plain),
+        listener("TURN-TCP", plain),
+        listener("TURN-DTLS", secure),
+        listener("TURN-TLS", secure),
+    ];
+    format!(
+        "version: v1\nadmin: {{ name: interop/gateway, healthcheck_endpoint: \"\" }}\n\
+         auth: {{ type: static, credentials: {{ username: {USERNAME}, password: {PASSWORD} }} }}\n\
+         listeners:\n{}clusters:\n  - name: loopback\n    endpoints: [127.0.0.1]\n",
+        listeners.concat()
+    )
+}

@@ -1,0 +1,95 @@
+//! coturn's load client and its echo server, the reference that every TURN server is tried with.
+
+use interop::{Gateway, PASSWORD, USERNAME};
+use kit::{Deadline, Part, Process, TurnClient, free_port, need};
+
+const CLIENTS: usize = 4;
+const MESSAGES: usize = 50;
+
+/// What a run of `turnutils_uclient` says at its end.
+#[derive(Debug, PartialEq, Eq)]
+struct Summary {
+    sent: usize,
+    received: usize,
+    lost: usize,
+}
+
+/// Runs clients against a gateway and an echo server; `flags` are `turnutils_uclient`'s.
+fn run(coturn: &Part, gateway: &Gateway, flags: &[&str]) -> Summary {
+    // With RTCP the client sends to the next port too, on which the echo server listens by itself.
+    let peer = free_port();
+    let mut echo = coturn.command("turnutils_peer");
+    echo.args(["-L", "127.0.0.1", "-p", &peer.to_string()]);
+    let _echo = Process::spawn(echo);
+
+    let server = gateway.plain;
+    let mut client = coturn.command("turnutils_uclient");
+    client.args(["-u", USERNAME, "-w", PASSWORD, "-e", "127.0.0.1", "-l", "170"]);
+    client.args([format!("-r{peer}"), format!("-p{}", server.port())]);
+    client.args([format!("-m{CLIENTS}"), format!("-n{MESSAGES}"), "-z2".to_owned()]);
+    client.args(flags).arg(server.ip().to_string());
+    let lines = Process::run(client, Deadline::default());
+    let last = |word: &str| {
+        let line = lines.iter().rev().find(|line| line.contains(word));
+        line.unwrap_or_else(|| panic!("no {word} in: {lines:#?}")).as_str()
+    };
+    let messages = last("tot_send_msgs=");
+    Summary {
+        sent: number_after(messages, "tot_send_msgs="),
+        received: number_after(messages, "tot_recv_msgs="),
+        lost: number_after(last("Total lost packets"), "Total lost packets "),
+    }
+}
+
+fn number_after(line: &str, mark: &str) -> usize {
+    let rest = line.split(mark).nth(1).unwrap_or_default();
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("no number after {mark:?} in {line:?}"))
+}
+
+fn nothing_is_lost(flags: &[&str]) {
+    let Some(coturn) = need("coturn") else { return };
+    let gateway = Gateway::start();
+    let summary = run(&coturn, &gateway, flags);
+    assert_eq!(summary.lost, 0, "{flags:?}: {summary:?}");
+    assert_eq!(summary.received, summary.sent, "{flags:?}: {summary:?}");
+    assert!(summary.sent >= CLIENTS * MESSAGES, "{flags:?}: {summary:?}");
+}
+
+#[test]
+fn indications_over_udp() {
+    nothing_is_lost(&["-s", "-c"]);
+}
+
+#[test]
+fn indications_over_tcp() {
+    nothing_is_lost(&["-s", "-c", "-t"]);
+}
+
+#[test]
+fn client_to_client_with_indications() {
+    nothing_is_lost(&["-y", "-s", "-c"]);
+}
+
+#[test]
+fn client_to_client_with_indications_over_tcp() {
+    nothing_is_lost(&["-y", "-s", "-c", "-t"]);
+}
+
+#[test]
+fn indications_that_may_not_be_fragmented() {
+    nothing_is_lost(&["-g", "-s", "-c"]);
+}
+
+#[test]
+fn a_wrong_password_allocates_nothing() {
+    let Some(coturn) = need("coturn") else { return };
+    let gateway = Gateway::start();
+    let mut client = coturn.command("turnutils_uclient");
+    client.args(["-u", USERNAME, "-w", "guessed", "-e", "127.0.0.1", "-c"]);
+    client.args([format!("-p{}", gateway.plain.port()), gateway.plain.ip().to_string()]);
+    let mut client = Process::spawn(client);
+    client.await_line("Cannot complete Allocation");
+    assert!(!client.await_exit().success());
+    TurnClient::udp(gateway.plain).binding().unwrap();
+}
