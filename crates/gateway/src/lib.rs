@@ -5,7 +5,7 @@
 //! watches ---------------> Snapshot -------------------------render--> Rendered --> API server, config discovery
 //! ```
 //!
-//! [`render`] is a function: the same [`Snapshot`] and [`Settings`] give the same [`Rendered`], in the same order,
+//! [`render()`] is a function: the same [`Snapshot`] and [`Settings`] give the same [`Rendered`], in the same order,
 //! whatever happened before. It has no clock, no client and no network; only [`manifest`] reads files.
 
 #![forbid(unsafe_code)]

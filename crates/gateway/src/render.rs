@@ -16,11 +16,10 @@ mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use config::Auth;
 use serde_json::Value;
 
 use self::{
-    class::Class,
+    class::Shared,
     cluster::Backends,
     gateway::Outcome,
     listener::Ports,
@@ -104,73 +103,73 @@ impl<'a> Pipeline<'a> {
     }
 
     fn gateways(&mut self, routes: &[Route<'a>], backends: &BTreeMap<RouteKey, Backends>) {
-        let attachments = route::by_gateway(routes);
-        let auths = self.auths();
-        let mut ports = Ports::new(self.world.settings);
+        let Self { world, shut_down, rendered } = self;
+        let attachments = route::attachments(routes, backends);
+        let classes = shared(world);
+        let mut ports = Ports::new(world.settings);
         let mut merged = legacy::Merged::default();
-        for gateway in by_age(self.world.snapshot) {
-            let key = gateway.metadata.key();
-            let class = match self.world.owner(gateway) {
-                Owner::Ours(class) => class,
+        for gateway in by_age(world.snapshot) {
+            let class = match world.owner(gateway) {
+                Owner::Ours(class) => class.object.metadata.name.as_str(),
                 Owner::Foreign => {
-                    delete_all(&self.world, gateway, &mut self.rendered);
+                    delete_all(world, gateway, rendered);
                     continue;
                 }
                 Owner::Nobody => {
-                    let name = gateway.spec.gateway_class_name.clone();
-                    let problem =
-                        world::problem(gateway, "spec.gatewayClassName", Finding::MissingClass(name));
-                    self.rendered.problems.push(problem.clone());
-                    self.rendered.stale.insert(key, problem);
+                    let finding = Finding::MissingClass(gateway.spec.gateway_class_name.clone());
+                    listener::hold_ports(world, gateway, &mut ports);
+                    keep(gateway, world::problem(gateway, "spec.gatewayClassName", finding), rendered);
                     continue;
                 }
             };
-            let attached = attachments.get(&key).map_or(&[][..], Vec::as_slice);
-            let auth = auths.get(class.object.metadata.name.as_str());
-            let outcome = match (&class.parameters, auth) {
-                (Err(problem), _) | (Ok(_), Some(Err(problem))) => Err(problem.clone()),
-                (Ok(parameters), Some(Ok(auth))) => {
-                    gateway::render(&self.world, gateway, parameters, auth, attached, backends, &mut ports)
-                }
-                (Ok(_), None) => continue,
+            let attached = attachments.get(&gateway.metadata.key()).map_or(&[][..], Vec::as_slice);
+            let outcome = match &classes[class] {
+                Ok(shared) => gateway::render(world, gateway, shared, attached, &mut ports),
+                Err(problem) => Err(problem.clone()),
             };
             match outcome {
-                Ok(outcome) => accept(&self.world, class, outcome, &mut merged, &mut self.rendered),
+                Ok(outcome) => accept(world, class, outcome, &mut merged, rendered),
                 Err(problem) => {
-                    listener::hold_ports(&self.world, gateway, &mut ports);
-                    self.reject(gateway, *problem);
+                    listener::hold_ports(world, gateway, &mut ports);
+                    reject(world, gateway, *problem, *shut_down, rendered);
                 }
             }
         }
-        legacy::render(&self.world, &auths, &mut merged, &mut self.rendered);
-    }
-
-    /// Authentication of each class that has its parameters.
-    fn auths(&self) -> BTreeMap<&'a str, Result<Auth, Box<Problem>>> {
-        let auth = |(name, class): (&&'a str, &Class<'a>)| {
-            Some((*name, auth::auth(&self.world, class.parameters.as_ref().ok()?.config)))
-        };
-        self.world.classes.iter().filter_map(auth).collect()
-    }
-
-    fn reject(&mut self, gateway: &'a Gateway, problem: Problem) {
-        let key = gateway.metadata.key();
-        let status = status::stale(self.world.settings, gateway, &problem, self.shut_down);
-        self.rendered.gateways.insert(key.clone(), status);
-        if self.shut_down {
-            delete_all(&self.world, gateway, &mut self.rendered);
-        } else {
-            self.rendered.problems.push(problem.clone());
-            self.rendered.stale.insert(key, problem);
-        }
+        legacy::render(world, &classes, &mut merged, rendered);
     }
 }
 
+/// What the Gateways of each class share, or why it cannot be used.
+fn shared<'w>(world: &'w World<'_>) -> BTreeMap<&'w str, Result<Shared<'w>, Box<Problem>>> {
+    let shared = |class: &'w class::Class<'_>| {
+        let parameters = class.parameters.as_ref().map_err(Clone::clone)?;
+        Ok(Shared { parameters, auth: auth::auth(world, parameters.config)? })
+    };
+    world.classes.iter().map(|(name, class)| (*name, shared(class))).collect()
+}
+
+/// Writes the status of a Gateway that could not be rendered.
+fn reject(world: &World<'_>, gateway: &Gateway, problem: Problem, shut_down: bool, rendered: &mut Rendered) {
+    let status = status::stale(world.settings, gateway, &problem, shut_down);
+    rendered.gateways.insert(gateway.metadata.key(), status);
+    if shut_down {
+        delete_all(world, gateway, rendered);
+    } else {
+        keep(gateway, problem, rendered);
+    }
+}
+
+/// Notes that what was last rendered for a Gateway stays in force.
+fn keep(gateway: &Gateway, problem: Problem, rendered: &mut Rendered) {
+    rendered.problems.push(problem.clone());
+    rendered.stale.insert(gateway.metadata.key(), problem);
+}
+
 /// Puts what a Gateway has come to where it belongs.
-fn accept<'a>(
-    world: &World<'a>,
-    class: &Class<'a>,
-    outcome: Outcome<'a>,
+fn accept(
+    world: &World<'_>,
+    class: &str,
+    outcome: Outcome<'_>,
     merged: &mut legacy::Merged,
     rendered: &mut Rendered,
 ) {
@@ -180,7 +179,7 @@ fn accept<'a>(
     rendered.problems.extend(outcome.problems);
     rendered.services.extend(outcome.service.map(|service| (service::key(gateway), service)));
     match world.settings.mode {
-        Mode::Legacy => merged.add(class.object.metadata.name.as_str(), outcome.config),
+        Mode::Legacy => merged.add(class, outcome.config),
         Mode::Managed => {
             rendered.configs.insert(key.to_string(), outcome.config);
             workloads(world, gateway, outcome.workload, rendered);

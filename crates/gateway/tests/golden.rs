@@ -75,3 +75,16 @@ cases! {
     x02_hostile_values
     z01_finalize
 }
+
+/// What the discovery service of the original answered for the same objects.
+#[test]
+fn t07_configurations_are_byte_for_byte_those_of_the_original() {
+    let served = |gateway: &str, protocol: &str, address: &str| {
+        format!(
+            r#"{{"version":"v1","admin":{{"name":"stunner/{gateway}-gateway","loglevel":"all:INFO","healthcheck_endpoint":"http://:8086","offload_engine":"None"}},"auth":{{"type":"static","realm":"stunner.l7mp.io","credentials":{{"password":"pass-1","username":"user-1"}}}},"listeners":[{{"name":"stunner/{gateway}-gateway/{gateway}-listener","protocol":"{protocol}","public_address":"{address}","public_port":3478,"address":"$STUNNER_ADDR","port":3478,"routes":["stunner/stunner-headless"]}}],"clusters":[{{"name":"stunner/stunner-headless","type":"STATIC","protocol":"UDP","endpoints":["10.244.0.12","10.244.0.13","10.96.118.0","10.96.200.135"]}}]}}"#
+        )
+    };
+    let rendered = Case::load("t07_tutorial_running").rendered();
+    assert_eq!(rendered.configs["stunner/udp-gateway"].to_json(), served("udp", "TURN-UDP", "10.99.0.11"));
+    assert_eq!(rendered.configs["stunner/tcp-gateway"].to_json(), served("tcp", "TURN-TCP", "10.99.0.10"));
+}

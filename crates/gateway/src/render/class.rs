@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use config::Auth;
+
 use super::world::fatal;
 use crate::{
     Finding, Mode, Problem, Settings, Snapshot,
@@ -19,6 +21,12 @@ pub(super) struct Parameters<'a> {
     pub(super) config: &'a GatewayConfig,
     /// Template of the workload; its defaults in legacy mode, where there is none.
     pub(super) dataplane: Cow<'a, DataplaneSpec>,
+}
+
+/// What it takes to render Gateways of a class.
+pub(super) struct Shared<'w> {
+    pub(super) parameters: &'w Parameters<'w>,
+    pub(super) auth: Auth,
 }
 
 impl Parameters<'_> {

@@ -1,15 +1,14 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use config::{Admin, Auth, Config, OffloadEngine};
+use config::{Admin, Cluster, Config, OffloadEngine};
 use serde_json::Value;
 
 use super::{
     address,
     annotation::{Annotations, is_true},
-    class::Parameters,
-    cluster::Backends,
+    class::{Parameters, Shared},
     listener::{self, Plan, Ports},
-    route::{Parent, Route},
+    route::Attachment,
     service, status,
     workload::{self, Workload},
     world::{World, fatal, is_ours, problem},
@@ -33,19 +32,15 @@ pub(super) struct Outcome<'a> {
     pub(super) gateway: &'a Gateway,
 }
 
-/// Routes and what their backends come to, by the key that the route has in the Gateway's clusters.
-pub(super) type Attachments<'r, 'a> = [(&'r Route<'a>, &'r Parent<'a>)];
-
 pub(super) fn render<'a>(
     world: &World<'a>,
     gateway: &'a Gateway,
-    parameters: &Parameters<'_>,
-    auth: &Auth,
-    attachments: &Attachments<'_, 'a>,
-    backends: &BTreeMap<crate::RouteKey, Backends>,
+    shared: &Shared<'_>,
+    attachments: &[Attachment<'_>],
     ports: &mut Ports<'a>,
 ) -> Result<Outcome<'a>, Box<Problem>> {
     let mut problems = Vec::new();
+    let parameters = shared.parameters;
     let annotations = Annotations::new(world.settings, parameters.config, gateway);
     let targets = annotations.ports(names::TARGET_PORT, &mut problems);
     let mut plans = listener::plan(world, gateway, &targets, ports);
@@ -69,17 +64,17 @@ pub(super) fn render<'a>(
     problems.extend(taken.clone().map(|finding| problem(gateway, "metadata.name", finding)));
     problems.extend(plans.iter().flat_map(|plan| listener::problems(gateway, plan)));
 
-    let config = config(gateway, parameters, auth, &plans, clusters(attachments, backends), &mut problems)?;
+    let config = config(gateway, shared, &plans, clusters(attachments), &mut problems)?;
     let status = status::gateway(world.settings, gateway, &plans, taken.as_ref());
     Ok(Outcome { config, status, service, workload, problems, gateway })
 }
 
 /// Tells listeners which routes they have.
-fn attach(plans: &mut [Plan<'_>], attachments: &Attachments<'_, '_>) {
-    for (route, parent) in attachments {
-        for &at in &parent.listeners {
+fn attach(plans: &mut [Plan<'_>], attachments: &[Attachment<'_>]) {
+    for attachment in attachments {
+        for &at in attachment.listeners {
             if let Some(plan) = plans.get_mut(at) {
-                plan.routes.insert(route.name());
+                plan.routes.insert(attachment.route.clone());
                 plan.attached += 1;
             }
         }
@@ -87,32 +82,31 @@ fn attach(plans: &mut [Plan<'_>], attachments: &Attachments<'_, '_>) {
 }
 
 /// The clusters of the routes that some listener lets in, by name.
-fn clusters(
-    attachments: &Attachments<'_, '_>,
-    backends: &BTreeMap<crate::RouteKey, Backends>,
-) -> Vec<config::Cluster> {
-    let attached = attachments.iter().filter(|(_, parent)| !parent.listeners.is_empty());
-    let routes: BTreeSet<_> = attached.map(|(route, _)| route.key()).collect();
-    let mut clusters: Vec<_> = routes.iter().filter_map(|key| backends.get(key)?.cluster.clone()).collect();
-    clusters.sort_by(|a, b| a.name.cmp(&b.name));
-    clusters
+fn clusters(attachments: &[Attachment<'_>]) -> Vec<Cluster> {
+    let clusters = attachments.iter().filter_map(|attachment| attachment.cluster);
+    let by_name: BTreeMap<_, _> = clusters.map(|cluster| (&cluster.name, cluster)).collect();
+    by_name.into_values().cloned().collect()
 }
 
 fn config(
     gateway: &Gateway,
-    parameters: &Parameters<'_>,
-    auth: &Auth,
+    Shared { parameters, auth }: &Shared<'_>,
     plans: &[Plan<'_>],
-    clusters: Vec<config::Cluster>,
+    clusters: Vec<Cluster>,
     problems: &mut Vec<Problem>,
 ) -> Result<Config, Box<Problem>> {
     let node_relay = listener::node_relay(gateway);
     let dataplane = &parameters.dataplane;
-    let offload_engine = dataplane.offload_engine.as_deref().unwrap_or_default();
-    let offload_engine = offload_engine.parse().unwrap_or_else(|_| {
-        let (value, known) = (offload_engine.to_owned(), "use None, XDP, TC or Auto");
-        let finding = Finding::UnknownValue { value, instead: "None", known };
-        problems.push(Problem::new(parameters.dataplane_ref(), "spec.offloadEngine", finding));
+    let mut unknown = |field: &str, value: &str, instead, known| {
+        let finding = Finding::UnknownValue { value: value.to_owned(), instead, known };
+        problems.push(Problem::new(parameters.dataplane_ref(), field, finding));
+    };
+    if let Some(odd) = dataplane.dataplane_resource.as_deref().filter(|kind| !Workload::is_known(kind)) {
+        unknown("spec.dataplaneResource", odd, "Deployment", "use Deployment or DaemonSet");
+    }
+    let engine = dataplane.offload_engine.as_deref().unwrap_or_default();
+    let offload_engine = engine.parse().unwrap_or_else(|_| {
+        unknown("spec.offloadEngine", engine, "None", "use None, XDP, TC or Auto");
         OffloadEngine::None
     });
     let metrics = dataplane.enable_metrics_endpoint.unwrap_or_default();

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use config::{Auth, Cluster, Config, Listener};
+use config::{Cluster, Config, Listener};
 use serde_json::json;
 
-use super::{gateway::admin, world::World};
+use super::{class::Shared, gateway::admin, world::World};
 use crate::{
     Finding, Mode, Problem, Rendered,
     api::{ConfigMap, GatewayConfig, Key, ObjectRef, Resource},
@@ -32,7 +32,7 @@ impl Merged {
 /// Writes the ConfigMap of every class that could be rendered, also if it has no Gateways.
 pub(super) fn render(
     world: &World<'_>,
-    auths: &BTreeMap<&str, Result<Auth, Box<Problem>>>,
+    classes: &BTreeMap<&str, Result<Shared<'_>, Box<Problem>>>,
     merged: &mut Merged,
     rendered: &mut Rendered,
 ) {
@@ -40,7 +40,7 @@ pub(super) fn render(
         return;
     }
     for (name, class) in &world.classes {
-        let (Ok(parameters), Some(Ok(auth))) = (&class.parameters, auths.get(name)) else { continue };
+        let Some(Ok(Shared { parameters, auth })) = classes.get(name) else { continue };
         let (listeners, clusters) = merged.classes.remove(*name).unwrap_or_default();
         let config = Config {
             admin: admin(parameters.config, names::LEGACY_INSTANCE.to_owned()),

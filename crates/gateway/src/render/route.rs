@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use config::Cluster;
+
 use super::{
     cluster::Backends,
     world::{Owner, World},
@@ -117,15 +119,31 @@ fn admits(world: &World<'_>, gateway: &Gateway, listener: &Listener, namespace: 
     }
 }
 
-/// Attachments of unmasked routes, by Gateway.
-pub(super) fn by_gateway<'r, 'a>(
-    routes: &'r [Route<'a>],
-) -> BTreeMap<Key, Vec<(&'r Route<'a>, &'r Parent<'a>)>> {
+/// A route and listeners of one Gateway that let it in.
+pub(super) struct Attachment<'r> {
+    /// `namespace/route`.
+    pub(super) route: String,
+    /// Positions of the listeners; there is at least one.
+    pub(super) listeners: &'r [usize],
+    /// The peers, unless the route has no rule.
+    pub(super) cluster: Option<&'r Cluster>,
+}
+
+/// What attaches to each Gateway, a route once for each of its references. `backends` has those of the routes that count.
+pub(super) fn attachments<'r>(
+    routes: &'r [Route<'_>],
+    backends: &'r BTreeMap<RouteKey, Backends>,
+) -> BTreeMap<Key, Vec<Attachment<'r>>> {
     let mut attachments = BTreeMap::<_, Vec<_>>::new();
-    for route in routes.iter().filter(|route| !route.masked) {
-        for parent in &route.parents {
+    for route in routes {
+        let Some(backends) = backends.get(&route.key()) else { continue };
+        for parent in route.parents.iter().filter(|parent| !parent.listeners.is_empty()) {
             if let Some(gateway) = parent.gateway {
-                attachments.entry(gateway.metadata.key()).or_default().push((route, parent));
+                attachments.entry(gateway.metadata.key()).or_default().push(Attachment {
+                    route: route.name(),
+                    listeners: &parent.listeners,
+                    cluster: backends.cluster.as_ref(),
+                });
             }
         }
     }

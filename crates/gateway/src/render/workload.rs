@@ -28,6 +28,11 @@ impl Workload {
         }
     }
 
+    /// Whether a template may ask for it.
+    pub(super) fn is_known(kind: &str) -> bool {
+        [Self::Deployment, Self::DaemonSet].iter().any(|known| known.kind() == kind)
+    }
+
     fn kind(self) -> &'static str {
         match self {
             Self::Deployment => "Deployment",
