@@ -1,0 +1,193 @@
+//! `stunner up` as it is used: YAML files, a terminal, and clients with calls in progress.
+
+mod support;
+
+use std::{fs, net::UdpSocket};
+
+use kit::{Credentials, EchoPeer, TurnClient};
+use support::{Files, GATEWAY, Up, gateway, manifest};
+
+#[test]
+fn a_directory_of_yaml_becomes_a_gateway() {
+    let files = Files::of(&manifest());
+    let up = Up::start(&files);
+    up.output.await_line("media/edge");
+    let mut client = up.client(&Credentials::fixed("user-1", "pass-1"));
+    up.echo(&mut client);
+    assert!(up.get("/ready").contains("READY"));
+    assert!(up.get("/status").contains(r#""allocationCount":1"#));
+    assert!(!up.get("/status").contains("pass-1"));
+}
+
+#[test]
+fn the_tables_show_what_became_of_gateways_and_routes() {
+    let files = Files::of(&manifest());
+    let up = Up::start(&files);
+    for line in ["GATEWAY ", "media/edge  media ", "ROUTE ", "media/loop  media/edge  True      True"] {
+        up.output.await_line(line);
+    }
+}
+
+#[test]
+fn a_new_password_is_for_new_sessions_and_calls_go_on() {
+    let files = Files::of(&manifest());
+    let up = Up::start(&files);
+    let mut talking = up.client(&Credentials::fixed("user-1", "pass-1"));
+    let peer = EchoPeer::start();
+    talking.channel_bind(0x4000, peer.address()).expect("bound");
+    files.write("gateway.yaml", &manifest().replace("pass-1", "pass-2"));
+    support::eventually("new credentials are handed out", || up.ice().contains("pass-2"));
+    talking.send_channel(0x4000, b"still here");
+    assert_eq!(talking.recv().data(), b"still here");
+    up.echo(&mut up.client(&Credentials::fixed("user-1", "pass-2")));
+    let old = TurnClient::udp(up.gateway).with(Credentials::fixed("user-1", "pass-1")).allocate();
+    assert!(old.is_err(), "the old password still opens sessions");
+}
+
+#[test]
+fn a_broken_file_is_named_with_its_line_and_changes_nothing() {
+    let files = Files::of(&manifest());
+    let up = Up::start(&files);
+    let mut talking = up.client(&Credentials::fixed("user-1", "pass-1"));
+    for (broken, reason) in [
+        (manifest().replace("realm: test", "realm: \"test"), "gateway.yaml:"),
+        (manifest().replace("kind: Gateway\n", "kind: Gateway\nspec: [\n"), "gateway.yaml:"),
+        (String::new(), "is empty"),
+    ] {
+        let seen = up.output.line_count();
+        files.write("gateway.yaml", &broken);
+        up.output.await_line_after(seen, reason);
+        up.output.await_line_after(seen, "what worked goes on");
+        up.echo(&mut talking);
+        assert!(up.ice().contains("pass-1"));
+    }
+    files.write("gateway.yaml", &manifest().replace("pass-1", "pass-3"));
+    support::eventually("the mended file is in force", || up.ice().contains("pass-3"));
+}
+
+#[test]
+fn a_route_that_goes_takes_its_flows_with_it_and_brings_them_back() {
+    let files = Files::of(&manifest());
+    let up = Up::start(&files);
+    let peer = EchoPeer::start();
+    let mut client = up.client(&Credentials::fixed("user-1", "pass-1"));
+    client.create_permission(peer.address()).expect("permitted");
+    client.channel_bind(0x4000, peer.address()).expect("bound");
+    support::eventually("data flows", || support::echoes(&mut client, 0x4000));
+    let seen = up.output.line_count();
+    files.write("gateway.yaml", &manifest().replace("name: edge # parent", "name: elsewhere # parent"));
+    up.output.await_line_after(seen, "GATEWAY");
+    support::eventually("data stops", || !support::echoes(&mut client, 0x4000));
+    files.write("gateway.yaml", &manifest());
+    support::eventually("data flows again", || support::echoes(&mut client, 0x4000));
+}
+
+#[test]
+fn two_gateways_share_a_port_if_their_protocols_differ() {
+    let files = Files::of(&manifest());
+    let other = gateway("other", "TURN-TCP");
+    files.write("other.yaml", &other);
+    let up = Up::start(&files);
+    up.echo(&mut up.client(&Credentials::fixed("user-1", "pass-1")));
+    let mut tcp = TurnClient::tcp(up.gateway).with(Credentials::fixed("user-1", "pass-1"));
+    tcp.allocate().expect("allocated over TCP");
+    let seen = up.output.line_count();
+    files.write("other.yaml", &other.replace("TURN-TCP", "TURN-UDP"));
+    up.output.await_line_after(seen, "media/other");
+    up.output.await_line_after(seen, "False (");
+    up.echo(&mut up.client(&Credentials::fixed("user-1", "pass-1")));
+}
+
+#[test]
+fn kinds_of_no_use_are_named_once() {
+    let files = Files::of(&manifest());
+    files.write(
+        "app.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web, namespace: media }\n",
+    );
+    let up = Up::start(&files);
+    up.output.await_line("skipped: apps/v1 Deployment");
+    let seen = up.output.line_count();
+    files.write("gateway.yaml", &manifest().replace("pass-1", "pass-2"));
+    support::eventually("the change is in force", || up.ice().contains("pass-2"));
+    assert!(up.output.lines()[seen..].iter().all(|line| !line.contains("skipped")));
+}
+
+#[test]
+fn a_dry_run_prints_what_would_run_and_fails_on_an_error() {
+    let files = Files::of(&manifest());
+    let good = files.dry_run();
+    let text = String::from_utf8_lossy(&good.stdout);
+    assert!(good.status.success(), "{good:?}");
+    assert!(text.contains("media/edge") && text.contains("endpoints:") && !text.contains("pass-1"), "{text}");
+    files.write("gateway.yaml", &manifest().replace("protocol: TURN-UDP", "protocol: SCTP"));
+    let bad = files.dry_run();
+    let text = String::from_utf8_lossy(&bad.stderr);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(text.contains("SCTP") && text.contains("spec.listeners[0].protocol"), "{text}");
+    files.write("gateway.yaml", "kind: [");
+    assert_eq!(files.dry_run().status.code(), Some(1));
+}
+
+#[test]
+fn a_taken_port_is_named_with_its_holder_and_a_remedy() {
+    let taken = UdpSocket::bind((GATEWAY, 0)).expect("bound");
+    let files = Files::of(&manifest());
+    let port = taken.local_addr().expect("bound").port();
+    let refused = files.start_on(port).output().expect("run");
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    for part in [&port.to_string(), &format!("process {}", std::process::id()), "choose another port"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
+
+#[test]
+fn a_file_that_is_replaced_is_followed() {
+    let files = Files::of(&manifest());
+    let up = Up::start(&files);
+    files.write("next", &manifest().replace("pass-1", "pass-4"));
+    fs::rename(files.path("next"), files.path("gateway.yaml")).expect("renamed");
+    support::eventually("the new file is in force", || up.ice().contains("pass-4"));
+}
+
+#[test]
+fn a_signal_lets_calls_end_and_a_second_one_does_not_wait() {
+    let files = Files::of(&manifest());
+    let mut up = Up::start(&files);
+    let mut client = up.client(&Credentials::fixed("user-1", "pass-1"));
+    up.output.terminate();
+    up.output.await_line("waiting for 1 allocations");
+    up.echo(&mut client);
+    let refused = TurnClient::udp(up.gateway).with(Credentials::fixed("user-1", "pass-1")).allocate();
+    assert!(refused.is_err(), "a new allocation while draining");
+    client.refresh(0).expect("released");
+    assert!(up.output.await_exit().success());
+
+    let files = Files::of(&manifest());
+    let mut up = Up::start(&files);
+    let _client = up.client(&Credentials::fixed("user-1", "pass-1"));
+    up.output.terminate();
+    up.output.await_line("waiting for 1 allocations");
+    up.output.signal("INT");
+    assert!(up.output.await_exit().success());
+}
+
+#[test]
+fn hostile_input_on_every_port_leaves_a_call_alone() {
+    let files = Files::of(&manifest());
+    let up = Up::start(&files);
+    let mut talking = up.client(&Credentials::fixed("user-1", "pass-1"));
+    let mut garbage = TurnClient::udp(up.gateway);
+    for packet in
+        [&[0u8; 1][..], &[0xff; 1500], &[0x00, 0x01, 0xff, 0xff], b"GET / HTTP/1.1\r\n\r\n", &[0x40, 0x00]]
+    {
+        garbage.send_raw(packet);
+    }
+    for port in [up.status, up.auth, up.discovery] {
+        support::raw_http(port, b"\x00\xff\x16\x03\x01 nonsense\r\n\r\n");
+        support::raw_http(port, b"GET /ice?service=%ff&ttl=x HTTP/1.1\r\nhost: x\r\n\r\n");
+    }
+    up.echo(&mut talking);
+    assert!(up.get("/ready").contains("READY"));
+}
