@@ -24,7 +24,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("auth", &["turn", "cds", "config"]),
     // programs; all may write log lines
     ("one2one", &["logs"]),
-    ("stunner", &["dataplane", "cds", "gateway", "auth", "one2one", "config", "logs"]),
+    ("stunner", &["dataplane", "cds", "gateway", "auth", "one2one", "config", "flags", "logs"]),
     ("stunnerd", &["dataplane", "cds", "config", "flags", "logs"]),
     ("stunner-operator", &["operator", "config", "flags", "logs"]),
     ("stunner-auth", &["auth", "cds", "config", "flags", "logs"]),
