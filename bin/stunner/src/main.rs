@@ -2,6 +2,7 @@
 //!
 //! The renderer, the dataplane, config discovery and the authentication service, which are programs of their own on a
 //! cluster, run here in one process and are joined by values instead of by a network.
+#![forbid(unsafe_code)]
 
 mod address;
 mod demo;
