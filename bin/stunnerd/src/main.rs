@@ -1,3 +1,35 @@
-//! To come.
+//! `stunnerd`, the dataplane daemon: takes a configuration from a file, a discovery server or a TURN URI, runs it,
+//! follows its changes, and drains when asked to end.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod cli;
+mod daemon;
+mod identity;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::Cli;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let lines = logs::init(cli.log_spec().unwrap_or(cli::DEFAULT_LOG), cli.log_format(), std::io::stdout());
+    tracing::info!(target: "stunnerd", "starting stunnerd, {}", *cli::VERSION);
+    let end = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(daemon::run(&cli, &lines)));
+    match end {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!(target: "stunnerd", "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

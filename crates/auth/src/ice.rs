@@ -1,5 +1,7 @@
 //! From the configurations of all gateways to the answer for one client.
 
+use std::collections::BTreeSet;
+
 use config::{Config, Listener, NODE_ADDRESS_PLACEHOLDER, Protocol, Secret};
 use serde::Serialize;
 
@@ -223,18 +225,18 @@ pub enum Finding {
 }
 
 /// What is wrong with the configurations.
-pub fn findings(configs: &Configs, how: &Advertising) -> Vec<Finding> {
-    let mut findings = Vec::new();
+pub fn findings(configs: &Configs, how: &Advertising) -> BTreeSet<Finding> {
+    let mut findings = BTreeSet::new();
     for (name, config) in configs {
         if let Err(why) = mint(&config.auth, "", 0) {
-            findings.push(Finding::Credentials { config: name.clone(), why });
+            findings.insert(Finding::Credentials { config: name.clone(), why });
         }
         for listener in &config.listeners {
             if name_parts(listener).is_none() {
-                findings.push(Finding::Name { config: name.clone(), listener: listener.name.clone() });
+                findings.insert(Finding::Name { config: name.clone(), listener: listener.name.clone() });
             } else if how.public_addr.is_none() && is_unknown(dialable(&listener.public_address)) {
                 let told = advertised(listener, None, how).map_or_else(|| "nothing".to_owned(), |l| l.uri());
-                findings.push(Finding::NoPublicAddress { listener: listener.name.clone(), told });
+                findings.insert(Finding::NoPublicAddress { listener: listener.name.clone(), told });
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The HTTP surface: routes, statuses, headers and the line that each request leaves in the log.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use axum::Router;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::ice::{self, Advertising};
+use crate::ice::{self, Advertising, Finding, IceConfig};
 use crate::query::{DEFAULT_MAX_TTL, Endpoint, Query};
 use crate::refusal::Refusal;
 use crate::{Configs, openapi};
@@ -63,8 +64,15 @@ pub fn router(configs: watch::Receiver<Arc<Configs>>, settings: Settings) -> Rou
 struct Service {
     configs: watch::Receiver<Arc<Configs>>,
     settings: Settings,
-    /// The configurations whose findings are in the log; weak, so that they can still change in place.
-    reported: Mutex<Weak<Configs>>,
+    reported: Mutex<Reported>,
+}
+
+/// What the log already tells about the configurations.
+#[derive(Default)]
+struct Reported {
+    /// Which state of them; weak, so that they can still change in place.
+    configs: Weak<Configs>,
+    findings: BTreeSet<Finding>,
 }
 
 impl Service {
@@ -74,76 +82,61 @@ impl Service {
         configs
     }
 
-    /// Logs what is wrong with the configurations, once for each state of theirs.
+    /// Logs what is wrong with the configurations, as long as it is news.
     fn report(&self, configs: &Arc<Configs>) {
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let current = Arc::downgrade(configs);
-        if reported.ptr_eq(&current) {
+        if reported.configs.ptr_eq(&current) {
             return;
         }
-        *reported = current;
-        for finding in ice::findings(configs, &self.settings.advertising) {
+        let findings = ice::findings(configs, &self.settings.advertising);
+        for finding in findings.difference(&reported.findings) {
             tracing::warn!(target: "auth-svc", "{finding}");
         }
+        *reported = Reported { configs: current, findings };
     }
 
-    fn query(&self, endpoint: Endpoint, uri: &Uri) -> Result<Query, Refusal> {
-        let query = Query::parse(endpoint, uri.query().unwrap_or_default(), self.settings.max_ttl)?;
-        tracing::debug!(target: "auth-svc", username = query.user, "asked for by");
-        Ok(query)
+    /// Answers a request with what `ask` makes of it. The log tells how many servers and URLs that is.
+    fn answer<T: Serialize>(
+        &self,
+        endpoint: Endpoint,
+        request: &Request<Body>,
+        ask: impl FnOnce(&Configs, &Query, &Advertising, u64) -> Result<T, Refusal>,
+        count: impl FnOnce(&T) -> (usize, usize),
+    ) -> Response<Body> {
+        if request.method() != Method::GET {
+            return method_not_allowed(endpoint, request.method());
+        }
+        let Settings { advertising, max_ttl, clock, .. } = &self.settings;
+        let path = endpoint.path();
+        let answer =
+            Query::parse(endpoint, request.uri().query().unwrap_or_default(), *max_ttl).and_then(|query| {
+                tracing::debug!(target: "auth-svc", username = query.user, "credentials asked for");
+                Ok((ask(&self.configs(), &query, advertising, clock.now())?, query))
+            });
+        match answer {
+            Ok((answer, Query { filter, ttl, .. })) => {
+                let (servers, urls) = count(&answer);
+                tracing::info!(target: "http-server", listeners = %filter, ttl, servers, urls, "GET {path} 200");
+                json(&answer)
+            }
+            Err(refusal) => {
+                let status = refusal.status();
+                tracing::info!(target: "http-server", "GET {path} {}: {refusal}", status.as_str());
+                refuse(status, &refusal.to_string())
+            }
+        }
     }
 }
 
 async fn turn_auth(State(service): State<Arc<Service>>, request: Request<Body>) -> Response<Body> {
-    let endpoint = Endpoint::TurnAuth;
-    if request.method() != Method::GET {
-        return method_not_allowed(endpoint, request.method());
-    }
-    let settings = &service.settings;
-    let answer = service.query(endpoint, request.uri()).and_then(|query| {
-        let auth = ice::turn_auth(&service.configs(), &query, &settings.advertising, settings.clock.now())?;
-        Ok((Summary { servers: 1, urls: auth.uris.len(), query }, auth))
-    });
-    respond(endpoint, answer)
+    service.answer(Endpoint::TurnAuth, &request, ice::turn_auth, |auth| (1, auth.uris.len()))
 }
 
 async fn ice_auth(State(service): State<Arc<Service>>, request: Request<Body>) -> Response<Body> {
-    let endpoint = Endpoint::IceAuth;
-    if request.method() != Method::GET {
-        return method_not_allowed(endpoint, request.method());
-    }
-    let settings = &service.settings;
-    let answer = service.query(endpoint, request.uri()).and_then(|query| {
-        let ice = ice::ice_config(&service.configs(), &query, &settings.advertising, settings.clock.now())?;
-        let urls = ice.ice_servers.iter().map(|server| server.urls.len()).sum();
-        Ok((Summary { servers: ice.ice_servers.len(), urls, query }, ice))
-    });
-    respond(endpoint, answer)
-}
-
-/// What may be logged about an answer.
-struct Summary {
-    query: Query,
-    servers: usize,
-    urls: usize,
-}
-
-fn respond(endpoint: Endpoint, answer: Result<(Summary, impl Serialize), Refusal>) -> Response<Body> {
-    let path = endpoint.path();
-    match answer {
-        Ok((Summary { query, servers, urls }, body)) => {
-            tracing::info!(
-                target: "http-server",
-                listeners = %query.filter, ttl = query.ttl, servers, urls,
-                "GET {path} 200"
-            );
-            json(&body)
-        }
-        Err(refusal) => {
-            tracing::info!(target: "http-server", "GET {path} {}: {refusal}", refusal.status().as_str());
-            refuse(refusal.status(), &refusal.to_string())
-        }
-    }
+    service.answer(Endpoint::IceAuth, &request, ice::ice_config, |IceConfig { ice_servers, .. }| {
+        (ice_servers.len(), ice_servers.iter().map(|server| server.urls.len()).sum())
+    })
 }
 
 fn json(body: &impl Serialize) -> Response<Body> {

@@ -1,7 +1,11 @@
 //! Taking a merged configuration apart.
 
+use std::str::FromStr;
+
+use cds::Origin;
 use config::Config;
 use indexmap::IndexMap;
+use thiserror::Error;
 
 /// What becomes one entry of `iceServers`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +16,33 @@ pub enum GroupBy {
     Gateway,
 }
 
+/// Neither of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("must be config or gateway")]
+pub struct UnknownGroup;
+
+impl FromStr for GroupBy {
+    type Err = UnknownGroup;
+
+    fn from_str(word: &str) -> Result<Self, UnknownGroup> {
+        match word {
+            "config" => Ok(Self::Config),
+            "gateway" => Ok(Self::Gateway),
+            _ => Err(UnknownGroup),
+        }
+    }
+}
+
 impl GroupBy {
+    /// What people expect: config discovery sends one configuration per gateway anyway, a file is a legacy ConfigMap
+    /// that holds all of them.
+    pub fn usual(origin: &Origin) -> Self {
+        match origin {
+            Origin::Http(_) | Origin::Kubernetes => Self::Config,
+            Origin::File(_) => Self::Gateway,
+        }
+    }
+
     /// The configurations to answer from.
     pub fn apply(self, config: Config) -> Vec<Config> {
         match self {

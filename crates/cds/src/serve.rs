@@ -72,6 +72,8 @@ async fn connection(stream: TcpStream, router: Router, head: Duration, stop: Can
         .timer(TokioTimer::new())
         .header_read_timeout(head)
         .max_buf_size(MAX_HEAD_LEN)
+        // Names of headers have no case, but scripts that look for them do.
+        .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);

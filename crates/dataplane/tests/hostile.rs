@@ -185,7 +185,7 @@ fn stopped_listeners_accepted_connections_live_on_as_orphans() {
     let mut call = Call::start(gateway.tcp());
     let mut idle = TurnClient::tcp(gateway.address());
     idle.binding().unwrap();
-    gateway.apply(&text.clone().listeners(&[]));
+    gateway.apply(&text.listeners(&[]));
     call.client.await_close();
     idle.await_close();
     gateway.await_allocations(0);

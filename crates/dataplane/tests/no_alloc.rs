@@ -97,7 +97,7 @@ fn over_udp(gateway: &Gateway) {
     let client = UdpSocket::bind(local).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client.connect(gateway.address()).unwrap();
-    let send = |message: &[u8]| drop(client.send(message).unwrap());
+    let send = |message: &[u8]| assert_eq!(client.send(message).unwrap(), message.len());
     let receive = |answer: &mut [u8]| assert_eq!(client.recv(answer).unwrap(), answer.len());
     allocates_nothing("ChannelData over UDP", channel_data(), |message| round(&peer, message, send, receive));
 
@@ -112,7 +112,7 @@ fn over_udp(gateway: &Gateway) {
     let client = UdpSocket::bind(local).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client.connect(gateway.address()).unwrap();
-    let send = |message: &[u8]| drop(client.send(message).unwrap());
+    let send = |message: &[u8]| assert_eq!(client.send(message).unwrap(), message.len());
     let receive = |answer: &mut [u8]| assert_eq!(client.recv(answer).unwrap(), answer.len());
     let message = send_indication(unbound.local_addr().unwrap());
     allocates_nothing("indications over UDP", message, |message| round(&unbound, message, send, receive));

@@ -112,7 +112,7 @@ fn r01_a_quota_that_is_set_later_counts_what_there_is() {
     let text = Text::new();
     let gateway = Gateway::start(&text);
     let mut call = Call::start(gateway.udp());
-    gateway.apply(&text.clone().admin("healthcheck_endpoint: '', user_quota: 1"));
+    gateway.apply(&text.admin("healthcheck_endpoint: '', user_quota: 1"));
     assert_eq!(code(gateway.udp().allocate()), 486);
     call.goes_on();
     assert_eq!(call.client.refresh(0).unwrap(), 0);
@@ -143,7 +143,7 @@ fn r02_a_listener_changes_its_protocol_on_its_port() {
     let text = Text { port, ..Text::new() }.listeners(&[listener("l", "TURN-UDP", port, "[loop]")]);
     let gateway = Gateway::start(&text);
     let mut call = Call::start(gateway.udp());
-    let report = gateway.apply(&text.clone().listeners(&[listener("l", "TURN-TCP", port, "[loop]")]));
+    let report = gateway.apply(&text.listeners(&[listener("l", "TURN-TCP", port, "[loop]")]));
     assert_eq!(report.restarted, ["listener: l"]);
     gateway.await_allocations(0);
     Call::start(gateway.tcp());
@@ -157,7 +157,7 @@ fn r02_two_listeners_trade_their_ports() {
     let listeners = |a, b| [listener("a", "TURN-UDP", a, "[loop]"), listener("b", "TURN-UDP", b, "[]")];
     let text = Text::new().listeners(&listeners(one, two));
     let gateway = Gateway::start(&text);
-    let report = gateway.apply(&text.clone().listeners(&listeners(two, one)));
+    let report = gateway.apply(&text.listeners(&listeners(two, one)));
     assert_eq!(report.restarted, ["listener: a", "listener: b"]);
     Call::start(TurnClient::udp(address(two)).with(common::static_user()));
 }

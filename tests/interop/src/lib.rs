@@ -5,28 +5,28 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use config::Config;
-use dataplane::{Dataplane, Options};
-use kit::{Credentials, TurnClient, await_tcp, free_port};
+use kit::{Credentials, Process, TurnClient, await_tcp, binary, free_port, temp_dir};
+use tempfile::TempDir;
 
 /// The name that clients log in with.
 pub const USERNAME: &str = "user-1";
 /// The password that goes with it.
 pub const PASSWORD: &str = "pass-1";
 
-/// A dataplane with one gateway.
+/// The dataplane as its own process; its log is shown when a test fails.
 #[derive(Debug)]
 pub struct Gateway {
     /// TURN over UDP and TCP.
     pub plain: SocketAddr,
     /// TURN over TLS and DTLS.
     pub secure: SocketAddr,
-    _dataplane: Dataplane,
+    _process: Process,
+    _folder: TempDir,
 }
 
 impl Gateway {
@@ -34,13 +34,16 @@ impl Gateway {
     #[track_caller]
     pub fn start() -> Self {
         let [plain, secure] = [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let text = configuration(plain.port(), secure.port());
-        let config = Config::parse(&text, &|_| None).expect("a valid configuration");
-        let dataplane = Dataplane::start(Options::default()).expect("workers start");
-        dataplane.apply(&BTreeMap::from([(config.admin.name.clone(), config)])).expect("the ports are free");
+        let folder = temp_dir();
+        let file = folder.path().join("gateway.yaml");
+        std::fs::write(&file, configuration(plain.port(), secure.port()))
+            .expect("a file for the configuration");
+        let mut command = Command::new(binary("stunnerd"));
+        command.arg("--config").arg(&file);
+        let process = Process::spawn(command);
         await_tcp(plain);
         TurnClient::udp(plain).binding().expect("the UDP listener answers");
-        Self { plain, secure, _dataplane: dataplane }
+        Self { plain, secure, _process: process, _folder: folder }
     }
 }
 

@@ -5,8 +5,9 @@ use auth::ice::Advertising;
 use axum::http::StatusCode;
 use config::Config;
 use serde_json::{Value, json};
-use turn::credentials::{EphemeralUsername, ephemeral_password};
+use turn::credentials::ephemeral_password;
 
+use crate::dataplane;
 use crate::support::{Delivery, SECRET, Service, ephemeral, fixed, texts};
 
 macro_rules! criteria {
@@ -84,6 +85,7 @@ async fn a02_static_credentials_with_one_uri_per_listener(delivery: Delivery) {
         service.turn("service=turn").await,
         json!({"password": "pass1", "ttl": 86400, "uris": FIXED_URIS, "username": "user1"})
     );
+    assert!(dataplane::accepts(&fixed().auth, "user1", "pass1", service.now()));
 }
 
 async fn a03_another_service_is_400(delivery: Delivery) {
@@ -117,7 +119,7 @@ async fn a06_ephemeral_credentials_expire_later_and_follow_the_secret(delivery: 
     for (username, password, uris) in both(&service, "service=turn").await {
         assert_eq!(username, format!("{}:", service.now() + 86_400));
         assert_eq!(uris, EPHEMERAL_URIS);
-        assert!(dataplane_accepts(&username, &password, service.now()));
+        assert!(dataplane::accepts(&ephemeral().auth, &username, &password, service.now()));
     }
 }
 
@@ -130,7 +132,7 @@ async fn a08_the_username_is_part_of_ephemeral_ones(delivery: Delivery) {
     let service = Service::with(delivery, &[ephemeral()]).await;
     for (username, password, _) in both(&service, "service=turn&username=dummy").await {
         assert_eq!(username, format!("{}:dummy", service.now() + 86_400));
-        assert!(dataplane_accepts(&username, &password, service.now()));
+        assert!(dataplane::accepts(&ephemeral().auth, &username, &password, service.now()));
     }
 }
 
@@ -140,7 +142,7 @@ async fn a09_ephemeral_credentials_expire(delivery: Delivery) {
     service.pass_seconds(2);
     for (username, password, _) in minted {
         assert_eq!(password, ephemeral_password(SECRET, &username));
-        assert!(!dataplane_accepts(&username, &password, service.now()));
+        assert!(!dataplane::accepts(&ephemeral().auth, &username, &password, service.now()));
     }
 }
 
@@ -319,9 +321,4 @@ async fn with_public_address(delivery: Delivery, configs: &[Config]) -> Service 
         Service::advertising(delivery, Advertising { public_addr, require_public_addr: false }).await;
     service.set(configs).await;
     service
-}
-
-fn dataplane_accepts(username: &str, password: &str, now: u64) -> bool {
-    password == ephemeral_password(SECRET, username)
-        && EphemeralUsername::parse(username).is_some_and(|name| !name.is_expired(now))
 }

@@ -1,11 +1,13 @@
 //! What gateways turn into, beyond the acceptance criteria.
 
 use auth::ice::{Advertising, Finding, findings};
+use auth::query::MAX_USER_ID_LEN;
 use axum::http::StatusCode;
 use config::{Config, Credentials, Listener, Protocol};
 use serde_json::json;
 
-use crate::support::{Delivery, Service, by_name, fixed, gateway, listener, open, texts};
+use crate::dataplane;
+use crate::support::{Delivery, Service, by_name, ephemeral, fixed, gateway, listener, open, texts};
 
 const INJECTED: Delivery = Delivery::Injected;
 
@@ -150,10 +152,26 @@ fn administrators_are_told_what_clients_are_not() {
         "listener n/private/l has no public address yet: clients are told turn:10.0.0.1:3478?transport=udp";
     let broken = "n/broken is skipped: invalid STUNner config: no username or password (auth: plaintext)";
     let named = "listener \"udp\" of n/named is skipped: its name is not namespace/gateway/listener";
-    assert_eq!(texts(&Advertising::default()), [broken, named, told]);
+    assert_eq!(texts(&Advertising::default()), [named, told, broken]);
     let strict = Advertising { public_addr: None, require_public_addr: true };
     let nothing = "listener n/private/l has no public address yet: clients are told nothing";
-    assert_eq!(texts(&strict), [broken, named, nothing]);
+    assert_eq!(texts(&strict), [named, nothing, broken]);
     let overridden = Advertising { public_addr: Some("192.0.2.7".parse().unwrap()), ..strict };
-    assert_eq!(texts(&overridden), [broken, named]);
+    assert_eq!(texts(&overridden), [named, broken]);
+}
+
+#[tokio::test]
+async fn whatever_a_user_is_called_the_dataplane_accepts_and_then_refuses_the_credentials() {
+    let service = Service::with(INJECTED, &[ephemeral()]).await;
+    let longest = "u".repeat(MAX_USER_ID_LEN);
+    for user in
+        ["", "alice", "a:b", "42", "42:1", ":", "::", "J%C3%B6rg", "a%20b%26c", "%F0%9F%93%9E", &longest]
+    {
+        let turn = service.turn(&format!("service=turn&ttl=60&username={user}")).await;
+        let [username, password] = ["username", "password"].map(|key| turn[key].as_str().unwrap());
+        let accepts = |unix| dataplane::accepts(&ephemeral().auth, username, password, unix);
+        let expiry = service.now() + 60;
+        assert_eq!([expiry - 60, expiry, expiry + 1].map(accepts), [true, true, false], "{user}");
+        assert!(!dataplane::accepts(&ephemeral().auth, username, "guessed", service.now()), "{user}");
+    }
 }

@@ -130,6 +130,7 @@ impl Server {
     async fn is_fine(&self) {
         let text = self.says(b"GET /ice HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("pass1"), "{text}");
+        assert!(text.contains("\r\nContent-Type: application/json; charset=UTF-8\r\n"), "{text}");
     }
 }
 

@@ -59,10 +59,26 @@ async fn no_level_shows_credentials_and_only_debug_shows_users() {
 }
 
 #[tokio::test]
-async fn findings_are_told_once_per_state_of_the_configurations() {
-    let (log, _) = logged("all:WARN", &["/ice", "/ice", "/"]).await;
-    let about = "listener testnamespace/dummygateway/tls has no public address yet";
-    assert_eq!(log.matches(about).count(), 1, "{log}");
+async fn what_is_wrong_with_gateways_is_told_when_it_is_news() {
+    let page = logs::Memory::default();
+    let (lines, _handle) = logs::subscriber("all:WARN", logs::Format::Text, page.clone());
+    let _guard = tracing::subscriber::set_default(lines);
+    let service = Service::with(Delivery::Injected, &[fixed()]).await;
+    let told = |about: &str| page.text().matches(about).count();
+    let [known, new] = ["tls", "tls-2"]
+        .map(|name| format!("listener testnamespace/dummygateway/{name} has no public address yet"));
+    for _ in 0..3 {
+        service.get("/ice").await;
+    }
+    assert_eq!((told(&known), told(&new)), (1, 0));
+    service.set(&[fixed(), ephemeral()]).await;
+    service.get("/ice").await;
+    assert_eq!((told(&known), told(&new)), (1, 1));
+    service.set(&[]).await;
+    service.get("/ice").await;
+    service.set(&[fixed()]).await;
+    service.get("/ice").await;
+    assert_eq!((told(&known), told(&new)), (2, 1));
 }
 
 #[test]

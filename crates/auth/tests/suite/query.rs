@@ -4,6 +4,7 @@ use auth::query::{
     Service,
 };
 use auth::refusal::Refusal;
+use proptest::prelude::*;
 
 fn ice(raw: &str) -> Result<Query, Refusal> {
     Query::parse(Endpoint::IceAuth, raw, DEFAULT_MAX_TTL)
@@ -207,4 +208,41 @@ fn a_host_is_an_address_or_a_name() {
     }
     assert!(format!("{}.example", "a".repeat(64)).parse::<Host>().is_err());
     assert!("a.".repeat(128).parse::<Host>().is_err());
+}
+
+/// Queries out of pieces that mean something, and some that do not.
+fn queries() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        prop::sample::select(Parameter::ALL.map(Parameter::name).to_vec()).prop_map(str::to_owned),
+        "[a-zA-Z%+]{0,8}",
+    ];
+    let value =
+        prop_oneof!["turn|all|relay|[0-9]{1,12}|-[0-9]+", "[a-z0-9.:%+\\[\\]-]{0,20}", any::<String>()];
+    prop::collection::vec((name, value), 0..6).prop_map(|pairs| {
+        pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_understood_is_within_bounds(raw in queries()) {
+        for endpoint in [Endpoint::TurnAuth, Endpoint::IceAuth] {
+            match Query::parse(endpoint, &raw, 600) {
+                Ok(query) => {
+                    prop_assert!((1..=600).contains(&query.ttl));
+                    prop_assert!(query.user.len() <= MAX_USER_ID_LEN && !query.user.contains(char::is_control));
+                }
+                Err(refusal) => {
+                    prop_assert!(refusal.status().is_client_error());
+                    prop_assert!(!refusal.to_string().contains(char::is_control));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_name_that_is_encoded_comes_back(user in "\\PC{1,80}") {
+        let encoded = percent_encoding::utf8_percent_encode(&user, percent_encoding::NON_ALPHANUMERIC);
+        prop_assert_eq!(ice(&format!("username={encoded}")).unwrap().user, user);
+    }
 }

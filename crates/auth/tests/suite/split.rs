@@ -57,3 +57,12 @@ fn configurations_are_only_split_if_that_is_wanted() {
     assert_eq!(GroupBy::Config.apply(fixed()), [fixed()]);
     assert_eq!(GroupBy::Gateway.apply(fixed()).len(), 3);
 }
+
+#[test]
+fn a_file_is_taken_for_a_legacy_configmap_and_discovery_is_not() {
+    let usual = |origin: &str| GroupBy::usual(&origin.parse().unwrap());
+    assert_eq!(usual("/etc/stunnerd/stunnerd.conf"), GroupBy::Gateway);
+    assert_eq!(usual("http://127.0.0.1:13478"), GroupBy::Config);
+    assert_eq!(("config".parse(), "gateway".parse()), (Ok(GroupBy::Config), Ok(GroupBy::Gateway)));
+    assert_eq!("listener".parse::<GroupBy>().unwrap_err().to_string(), "must be config or gateway");
+}

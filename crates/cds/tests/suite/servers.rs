@@ -60,7 +60,7 @@ async fn answers_have_the_original_form() {
     let answer = raw(&server, "/api/v1/configs/a/x", "").await;
     assert!(
         answer.starts_with("HTTP/1.1 200 OK\r\n")
-            && answer.contains("\r\ncontent-type: application/json\r\n"),
+            && answer.contains("\r\nContent-Type: application/json\r\n"),
         "{answer}"
     );
     assert_eq!(body(&answer), format!("{}\n", x.to_json()));
@@ -74,7 +74,7 @@ async fn answers_have_the_original_form() {
 
     let missing = raw(&server, "/api/v1/configs/a/z", "").await;
     assert!(
-        missing.starts_with("HTTP/1.1 404 ") && missing.contains("content-type: application/json"),
+        missing.starts_with("HTTP/1.1 404 ") && missing.contains("Content-Type: application/json"),
         "{missing}"
     );
     assert_eq!(body(&missing), "{\"code\":404,\"message\":\"Config not found for ID a/z\"}\n");
@@ -85,7 +85,7 @@ async fn answers_have_the_original_form() {
 async fn bad_requests_are_told_so() {
     let server = Running::start(&Store::new()).await;
     let answer = raw(&server, "/api/v1/configs?watch=perhaps", "").await;
-    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("content-type: text/plain"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("Content-Type: text/plain"), "{answer}");
     assert!(body(&answer).starts_with("Invalid format for parameter watch: "), "{answer}");
     for target in ["/api/v1/configs?watch=true", "/api/v1/configs/a?watch=1", "/api/v1/configs/a/b?watch=T"] {
         let answer = raw(&server, target, "").await;
