@@ -25,5 +25,5 @@ pub use port::{await_tcp, free_port};
 pub use process::Process;
 pub use turn::{
     AllocateOptions, Allocation, Answer, Closed, Credentials, Event, Failure, Refusal, Request, Stream,
-    TurnClient,
+    TurnClient, trusting_tls,
 };

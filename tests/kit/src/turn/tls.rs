@@ -12,8 +12,8 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, Signa
 
 use super::wire::{self, Stream};
 
-#[track_caller]
-pub(super) fn connect(server: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
+/// A TLS client's configuration that takes any certificate, for servers that sign their own.
+pub fn trusting_tls() -> Arc<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -21,8 +21,13 @@ pub(super) fn connect(server: SocketAddr) -> StreamOwned<ClientConnection, TcpSt
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
+    Arc::new(config)
+}
+
+#[track_caller]
+pub(super) fn connect(server: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
     let connection =
-        ClientConnection::new(Arc::new(config), server.ip().into()).expect("an IP address is a name");
+        ClientConnection::new(trusting_tls(), server.ip().into()).expect("an IP address is a name");
     let mut tls = StreamOwned::new(connection, wire::connect(server));
     let handshake = tls.conn.complete_io(&mut tls.sock);
     handshake.unwrap_or_else(|error| panic!("no TLS with {server}: {error}"));
