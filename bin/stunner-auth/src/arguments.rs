@@ -19,7 +19,7 @@ pub(crate) const UNSPECIFIED: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 ///
 /// Whoever can reach the service gets credentials: keep it inside the cluster.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110)]
+#[command(version = flags::VERSION.as_str(), max_term_width = 110)]
 pub(crate) struct Arguments {
     /// Port to listen on
     #[arg(short, long, default_value_t = 8088)]

@@ -26,7 +26,7 @@ const CONNECTIONS: usize = 1024;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     logs::init(arguments.log.spec().unwrap_or("all:INFO"), arguments.log.log_format, std::io::stdout());
-    tracing::info!(target: "authd", version = env!("CARGO_PKG_VERSION"), "starting");
+    tracing::info!(target: "authd", "starting stunner-auth, {}", *flags::VERSION);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     match runtime.context("cannot start").and_then(|runtime| runtime.block_on(run(&arguments))) {
         Ok(()) => ExitCode::SUCCESS,

@@ -47,8 +47,7 @@ impl Daemon<'_> {
             self.reconcile(&from_uri(uri)?);
             return Ok(None);
         }
-        let origin = cli.origin();
-        let origin: Origin = origin.parse().context("cannot watch the configuration")?;
+        let origin: Origin = cli.origin()?.parse().context("cannot watch the configuration")?;
         let scope = self.scope(&origin)?;
         let node = std::env::var("STUNNER_NODENAME").ok().filter(|node| !node.is_empty());
         // A terminating gateway must not cut its live sessions off.

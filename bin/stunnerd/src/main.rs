@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let lines = logs::init(cli.log_spec().unwrap_or(cli::DEFAULT_LOG), cli.log_format(), std::io::stdout());
-    tracing::info!(target: "stunnerd", "starting stunnerd, {}", *cli::VERSION);
+    tracing::info!(target: "stunnerd", "starting stunnerd, {}", *flags::VERSION);
     let end = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -53,10 +53,15 @@ impl Discovery {
         self.origin_from(in_pod, Path::new(OWN_NAMESPACE))
     }
 
-    pub(crate) fn origin_from(&self, in_pod: bool, own_namespace: &Path) -> Result<String, NoServer> {
+    /// The server as a config origin, if its address is given.
+    pub fn given(&self) -> Option<String> {
         let address = self.cds_server_address.trim();
-        if !address.is_empty() {
-            return Ok(self.origin_at(address));
+        (!address.is_empty()).then(|| self.origin_at(address))
+    }
+
+    pub(crate) fn origin_from(&self, in_pod: bool, own_namespace: &Path) -> Result<String, NoServer> {
+        if let Some(origin) = self.given() {
+            return Ok(origin);
         }
         let namespace = match self.cds_server_namespace.trim() {
             "" => std::fs::read_to_string(own_namespace).unwrap_or_default(),
@@ -69,17 +74,17 @@ impl Discovery {
         }
     }
 
-    /// Tolerates what people paste here: a port of its own, or a whole URL.
+    /// Tolerates what people paste here: a port, or a whole URL.
     fn origin_at(&self, address: &str) -> String {
+        let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
+        let authority = rest.split('/').next().unwrap_or_default();
         let port = self.cds_server_port;
-        if address.contains("://") {
-            address.to_owned()
-        } else if address.parse::<Ipv6Addr>().is_ok() {
-            format!("http://[{address}]:{port}")
-        } else if address.contains(':') && !address.ends_with(']') {
-            format!("http://{address}")
+        if authority.parse::<Ipv6Addr>().is_ok() {
+            format!("{scheme}://[{authority}]:{port}")
+        } else if authority.contains(':') && !authority.ends_with(']') {
+            format!("{scheme}://{authority}")
         } else {
-            format!("http://{address}:{port}")
+            format!("{scheme}://{authority}:{port}")
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Command line flags that several programs have in common, so that they mean the same everywhere.
+//! Command line flags that several programs have in common, so that they mean the same everywhere, and what they
+//! answer to `--version`.
 //!
 //! Each group is flattened into a program's own arguments:
 //!
@@ -20,7 +21,9 @@ mod kubernetes;
 mod log;
 #[cfg(test)]
 mod tests;
+mod version;
 
 pub use discovery::{Discovery, NoServer};
 pub use kubernetes::Kubernetes;
 pub use log::Log;
+pub use version::VERSION;

@@ -50,7 +50,8 @@ fn a_server_is_an_origin() {
         ("--cds-server-address=2001:db8::1", "http://[2001:db8::1]:13478"),
         ("--cds-server-address=[2001:db8::1]", "http://[2001:db8::1]:13478"),
         ("--cds-server-address=[2001:db8::1]:99", "http://[2001:db8::1]:99"),
-        ("--cds-server-address=https://cds.example", "https://cds.example"),
+        ("--cds-server-address=https://cds.example", "https://cds.example:13478"),
+        ("--cds-server-address=ws://10.0.0.1:99/", "ws://10.0.0.1:99"),
     ];
     for (line, expected) in table {
         assert_eq!(origin(line).as_deref(), Ok(expected), "{line}");
