@@ -21,8 +21,12 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) async fn run(cli: &Cli, logs: &logs::Handle) -> anyhow::Result<ExitCode> {
     // Asked for first: a signal during start-up is not lost.
     let signals = Signals::new()?;
-    let options =
-        Options { workers: cli.udp_thread_num, force_ready: cli.force_ready_status, dry_run: cli.dry_run };
+    let options = Options {
+        workers: cli.udp_thread_num,
+        force_ready: cli.force_ready_status,
+        dry_run: cli.dry_run,
+        ..Options::default()
+    };
     let daemon = Daemon {
         dataplane: Dataplane::start(options).context("cannot start the workers")?,
         id: identity::id(cli.id(), &|name| std::env::var(name).ok()),

@@ -30,6 +30,7 @@ use crate::refusal::RefusalLog;
 use crate::resolve::{Domains, System};
 use crate::shard::{Converge, Order, Setup, Shard};
 use crate::status::{Phase, Status};
+use crate::stream::Timeouts;
 use crate::view::View;
 
 /// Files that are not clients' or relays': event queues, logs, HTTP connections, listeners.
@@ -123,6 +124,10 @@ impl Shared {
                 settings: Settings::new(nonce_key.clone()),
                 rng: ChaCha12Rng::from_rng(&mut seeds),
                 max_streams: files / 2 / count,
+                timeouts: Timeouts {
+                    first_message: options.first_message_timeout,
+                    idle: options.idle_timeout,
+                },
             })?;
             workers.push(Worker { orders: sender, waker: shard.waker() });
             // One worker on each processor of this machine stays where its caches are. Fewer leave the

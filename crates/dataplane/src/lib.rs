@@ -38,7 +38,9 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use config::Config;
 
@@ -49,7 +51,7 @@ pub use status::{Phase, Status};
 use control::{Control, Shared, WorkerThread};
 
 /// How to start a dataplane.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Worker threads; 0 is one for each processor this process may use.
     pub workers: usize,
@@ -57,6 +59,30 @@ pub struct Options {
     pub force_ready: bool,
     /// Check configurations and become ready, but open no socket.
     pub dry_run: bool,
+    /// How long a new connection may take until its first message that makes sense.
+    pub first_message_timeout: Duration,
+    /// How long a connection may be without an allocation, counted from its last message that made sense.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Options {
+    /// One worker for each processor; 10 s until the first message, 60 s without an allocation.
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            force_ready: false,
+            dry_run: false,
+            first_message_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The address this machine uses towards the outside, in the family that leads there, IPv4 first. Loopback if
+/// there is no outside. It is what a listener without an address advertises relays by.
+pub fn outward_address() -> IpAddr {
+    let outward = net::interface::outward(false).or_else(|| net::interface::outward(true));
+    outward.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 /// A running dataplane. Dropped, it stops: all clients are disconnected.

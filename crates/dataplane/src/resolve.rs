@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::LookupIpStrategy;
+use hickory_resolver::net::NetError;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -144,8 +146,11 @@ pub(crate) struct System(Arc<tokio::sync::OnceCell<TokioResolver>>);
 
 impl Lookup for System {
     async fn lookup(&self, domain: String) -> Result<Answer, String> {
-        let system = || async { TokioResolver::builder_tokio()?.build() };
-        let resolver = self.0.get_or_try_init(system).await.map_err(|error| error.to_string())?;
+        let resolver = self
+            .0
+            .get_or_try_init(|| async { system_resolver() })
+            .await
+            .map_err(|error| error.to_string())?;
         let found = resolver.lookup_ip(domain.as_str()).await.map_err(|error| error.to_string())?;
         let now = crate::clock::now().mono;
         Ok(Answer {
@@ -153,6 +158,13 @@ impl Lookup for System {
             lifetime: found.valid_until().saturating_duration_since(now),
         })
     }
+}
+
+fn system_resolver() -> Result<TokioResolver, NetError> {
+    let mut builder = TokioResolver::builder_tokio()?;
+    // Peers of both families count, not those of the family that answers first.
+    builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+    builder.build()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ use crate::listener::ListenerSocket;
 use crate::metrics::{Meter, Metrics};
 use crate::refusal::RefusalLog;
 use crate::relay::Relay;
-use crate::stream::Stream;
+use crate::stream::{Stream, Timeouts};
 use crate::view::View;
 
 /// Packets in memory at a time. Few enough that they stay in the processor's cache.
@@ -82,6 +82,7 @@ pub(crate) struct Setup {
     pub(crate) rng: ChaCha12Rng,
     /// Most connections at a time.
     pub(crate) max_streams: usize,
+    pub(crate) timeouts: Timeouts,
 }
 
 /// A worker.
@@ -99,6 +100,7 @@ pub(crate) struct Shard {
     streams: Slab<Stream>,
     stream_of: HashMap<Client, usize, foldhash::fast::RandomState>,
     max_streams: usize,
+    timeouts: Timeouts,
     /// The serial number of the next connection.
     next_serial: u64,
     /// Connections with something to write.
@@ -193,7 +195,7 @@ impl Sockets {
 impl Shard {
     /// A worker without listeners.
     pub(crate) fn new(setup: Setup) -> io::Result<Self> {
-        let Setup { index, orders, view, metrics, refusals, settings, rng, max_streams } = setup;
+        let Setup { index, orders, view, metrics, refusals, settings, rng, max_streams, timeouts } = setup;
         Ok(Self {
             index,
             poller: Poller::new()?,
@@ -208,6 +210,7 @@ impl Shard {
             streams: Slab::new(),
             stream_of: HashMap::default(),
             max_streams,
+            timeouts,
             next_serial: 0,
             unflushed: Vec::new(),
             idle: BinaryHeap::new(),

@@ -13,11 +13,14 @@ use turn::addr::Client;
 
 use crate::metrics::Meter;
 
-/// How long a connection may be without an allocation, counted from its last message that made sense.
-pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long a new connection may take until its first message that makes sense.
-pub(crate) const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connections may be of no use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeouts {
+    /// Until the first message that makes sense.
+    pub(crate) first_message: Duration,
+    /// Without an allocation, from the last message that made sense.
+    pub(crate) idle: Duration,
+}
 
 /// The largest frame of a client that has no allocation: a request with everything in it is far smaller.
 const MAX_UNPROVED_FRAME: usize = 4096;
@@ -38,6 +41,7 @@ pub(crate) struct Stream {
     allocations: u32,
     /// When it is closed unless an allocation is made; `None` while there is one.
     deadline: Option<Instant>,
+    idle: Duration,
     /// It is in the list of those to be flushed at the end of the turn.
     pub(crate) unflushed: bool,
     /// The poller reports room to write.
@@ -56,7 +60,14 @@ pub(crate) enum Piece {
 }
 
 impl Stream {
-    pub(crate) fn new(tcp: TcpStream, client: Client, meter: Arc<Meter>, serial: u64, now: Instant) -> Self {
+    pub(crate) fn new(
+        tcp: TcpStream,
+        client: Client,
+        meter: Arc<Meter>,
+        serial: u64,
+        timeouts: Timeouts,
+        now: Instant,
+    ) -> Self {
         Self {
             tcp,
             client,
@@ -64,7 +75,8 @@ impl Stream {
             serial,
             rest: Vec::new(),
             allocations: 0,
-            deadline: Some(now + FIRST_MESSAGE_TIMEOUT),
+            deadline: Some(now + timeouts.first_message),
+            idle: timeouts.idle,
             unflushed: false,
             awaits_room: false,
         }
@@ -94,11 +106,12 @@ impl Stream {
         }
     }
 
-    /// A message made sense.
-    pub(crate) fn touch(&mut self, now: Instant) {
-        if let Some(deadline) = &mut self.deadline {
-            *deadline = now + IDLE_TIMEOUT;
-        }
+    /// A message made sense. Returns the new deadline if it is earlier than the one before.
+    pub(crate) fn touch(&mut self, now: Instant) -> Option<Instant> {
+        let before = self.deadline?;
+        let deadline = now + self.idle;
+        self.deadline = Some(deadline);
+        (deadline < before).then_some(deadline)
     }
 
     /// An allocation of this client began.
@@ -111,7 +124,7 @@ impl Stream {
     pub(crate) fn deallocated(&mut self, now: Instant) -> Option<Instant> {
         self.allocations = self.allocations.saturating_sub(1);
         if self.allocations == 0 {
-            self.deadline = Some(now + IDLE_TIMEOUT);
+            self.deadline = Some(now + self.idle);
         }
         self.deadline
     }

@@ -6,7 +6,10 @@ mod common;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream, UdpSocket};
 
+use std::time::Duration;
+
 use common::{Gateway, Text, await_that, echo};
+use dataplane::Options;
 use kit::{EchoPeer, TurnClient};
 use stun::{Method, TransactionId};
 
@@ -214,4 +217,34 @@ fn a_slow_reader_keeps_nobody_waiting() {
         assert_eq!(slow.recv().data(), [7; 1400]);
     }
     await_that("both allocations live", || gateway.dataplane.allocations() == 2);
+}
+
+#[test]
+fn silent_and_idle_connections_are_closed_and_those_with_an_allocation_are_not() {
+    let options = |first_message_timeout, idle_timeout| Options {
+        workers: 1,
+        first_message_timeout,
+        idle_timeout,
+        ..Options::default()
+    };
+    let text = Text::new();
+    let gateway = Gateway::with_options(&text, options(Duration::from_millis(100), kit::PATIENCE));
+    // Nothing, and the start of something that never comes.
+    let mut silent = TurnClient::tcp(gateway.address());
+    let mut slow = TurnClient::tcp(gateway.address());
+    slow.send_raw(&[0, 1, 0, 0]);
+    silent.await_close();
+    slow.await_close();
+    drop(gateway);
+
+    // Long enough for a busy machine to get from one request to the next.
+    let gateway = Gateway::with_options(&text, options(kit::PATIENCE, Duration::from_secs(1)));
+    let mut call = Call::start(gateway.tcp());
+    let mut idle = TurnClient::tcp(gateway.address());
+    idle.binding().unwrap();
+    idle.await_close();
+    call.goes_on();
+    // Without its allocation it is idle, too.
+    assert_eq!(call.client.refresh(0).unwrap(), 0);
+    call.client.await_close();
 }

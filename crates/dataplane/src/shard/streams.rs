@@ -55,7 +55,8 @@ impl Shard {
         }
         meter.of(self.index).opened.add(1);
         self.next_serial += 1;
-        let stream = entry.insert(Stream::new(tcp, client, meter, self.next_serial, turn.now.mono));
+        let (serial, now) = (self.next_serial, turn.now.mono);
+        let stream = entry.insert(Stream::new(tcp, client, meter, serial, self.timeouts, now));
         let deadline = stream.deadline();
         self.stream_of.insert(client, key);
         deadline.into_iter().for_each(|deadline| self.watch_idle(deadline, key));
@@ -117,7 +118,10 @@ impl Shard {
                 let span = Span::payload(slot, at + offset_in(frame, payload), payload.len());
                 self.send_to_peer(relay, peer, span, dont_fragment, cluster, turn);
             }
-            Verdict::Control => stream.touch(turn.now.mono),
+            Verdict::Control => {
+                let earlier = stream.touch(turn.now.mono);
+                earlier.into_iter().for_each(|deadline| self.watch_idle(deadline, key));
+            }
             Verdict::ToClient { .. } => {}
             Verdict::Dropped(reason) => {
                 self.counters_changed = true;

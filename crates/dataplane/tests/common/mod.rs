@@ -115,7 +115,11 @@ impl Gateway {
     }
 
     pub(crate) fn with_workers(text: &Text, workers: usize) -> Self {
-        let dataplane = Dataplane::start(Options { workers, ..Options::default() }).unwrap();
+        Self::with_options(text, Options { workers, ..Options::default() })
+    }
+
+    pub(crate) fn with_options(text: &Text, options: Options) -> Self {
+        let dataplane = Dataplane::start(options).unwrap();
         let gateway = Self { dataplane, port: text.port };
         gateway.apply(text);
         gateway
