@@ -41,7 +41,7 @@ pub(crate) trait Source: Send + Sync + 'static {
     fn metrics(&self) -> String;
 }
 
-/// A running HTTP server. Dropped, it closes its socket and its connections before anything else happens.
+/// A running HTTP server. Dropped, it closes its socket and its connections some time soon.
 #[derive(Debug)]
 pub(crate) struct Server {
     roles: Arc<ArcSwap<Roles>>,
@@ -90,13 +90,19 @@ impl Server {
     pub(crate) fn set_roles(&self, roles: Roles) {
         self.roles.store(Arc::new(roles));
     }
+
+    /// Closes its socket and its connections before anything else happens. Not to be called with a lock that
+    /// an answer may be waiting for.
+    pub(crate) fn close(self) {
+        self.task.abort();
+        // Nothing is ever sent: this waits for the other end to go.
+        let _ = self.ended.recv();
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
-        // Nothing is ever sent: this waits for the other end to go.
-        let _ = self.ended.recv();
     }
 }
 

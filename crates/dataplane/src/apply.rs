@@ -22,7 +22,7 @@ use crate::metrics::{Meter, Metrics};
 use crate::plan::{Gateway, Key, Plan, Refused, Roles, Wanted, WantedListener};
 use crate::quota::Quota;
 use crate::route::{self, Guard, Routes, Rule};
-use crate::view::{ListenerView, View};
+use crate::view::{ListenerView, View, slot_of};
 
 /// What became of a new configuration that is now in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -194,7 +194,7 @@ impl Running {
     pub(crate) fn view(&self, quota: &Arc<Quota>, resolved: &dyn Fn(&str) -> Vec<IpAddr>) -> View {
         let mut view = View::empty(Arc::clone(quota));
         for (id, meter) in self.clusters.values() {
-            *slot_of(&mut view.clusters, id.0) = Some(Arc::clone(meter));
+            *slot_of(&mut view.clusters, usize::from(id.0)) = Some(Arc::clone(meter));
         }
         let guard = Arc::new(self.guard());
         for (key, (id, meter)) in &self.listeners {
@@ -205,7 +205,7 @@ impl Running {
             };
             let (relay_v4, relay_v6) = advertised(listener.address);
             let rules = self.rules(key, listener, gateway, resolved);
-            *slot_of(&mut view.listeners, id.0) = Some(ListenerView {
+            *slot_of(&mut view.listeners, usize::from(id.0)) = Some(ListenerView {
                 name: key.name.as_str().into(),
                 gateway: key.gateway.as_str().into(),
                 policy: ListenerPolicy {
@@ -321,14 +321,6 @@ fn free(taken: &mut BTreeSet<u16>) -> Result<u16, ApplyError> {
     let free = (0..u16::MAX).find(|number| !taken.contains(number)).ok_or(ApplyError::TooMany)?;
     taken.insert(free);
     Ok(free)
-}
-
-fn slot_of<T>(table: &mut Vec<Option<T>>, slot: u16) -> &mut Option<T> {
-    let slot = usize::from(slot);
-    if table.len() <= slot {
-        table.resize_with(slot + 1, || None);
-    }
-    &mut table[slot]
 }
 
 #[cfg(test)]

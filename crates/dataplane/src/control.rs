@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     options: Options,
     runtime: Handle,
     workers: Vec<Worker>,
+    /// Held from the first look at a new configuration to the end of what it replaces: one at a time.
+    applying: Mutex<()>,
     running: Mutex<Running>,
     domains: Domains<System>,
     metrics: Arc<Metrics>,
@@ -142,6 +144,7 @@ impl Shared {
                 options,
                 runtime: runtime.clone(),
                 workers,
+                applying: Mutex::default(),
                 running: Mutex::default(),
                 domains: Domains::new(System::default(), runtime.clone(), changed),
                 metrics,
@@ -153,29 +156,34 @@ impl Shared {
     }
 
     pub(crate) fn apply(self: &Arc<Self>, configs: &BTreeMap<String, Config>) -> Result<Report, ApplyError> {
+        let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = Wanted::check(configs)?;
         let zero = wanted.gateways.values().all(|gateway| gateway.config.is_bootstrap());
         let mut running = self.running();
         let plan = Plan::between(&running.wanted, &wanted);
         let report = Report { restarted: plan.restarted.clone(), refused: wanted.refused.clone() };
-        if self.options.dry_run {
+        let retired = if self.options.dry_run {
             running.commit(&plan, wanted, BTreeMap::new(), &self.metrics)?;
+            Vec::new()
         } else {
-            self.carry_out(&mut running, &plan, wanted)?;
-        }
+            self.carry_out(&mut running, &plan, wanted)?
+        };
         if !zero {
             self.configured.store(true, Ordering::Release);
         }
         self.log(&running, &report);
+        drop(running);
+        retired.into_iter().for_each(admin::Server::close);
         Ok(report)
     }
 
+    /// Returns the HTTP servers that are to be closed.
     fn carry_out(
         self: &Arc<Self>,
         running: &mut Running,
         plan: &Plan,
         wanted: Wanted,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<Vec<admin::Server>, ApplyError> {
         let mut prepared = running.prepare(plan, &wanted, self.workers.len())?;
         let servers = self.start_servers(&mut prepared, &wanted)?;
         // From here on nothing fails.
@@ -183,14 +191,14 @@ impl Shared {
         let close = running.commit(plan, wanted, opened, &self.metrics)?;
         self.domains.set(running.wanted.domains());
         self.converge(running, prepared.sockets, &close)?;
-        running.servers.retain(|bind, _| !plan.retire.contains(bind));
+        let retired = plan.retire.iter().filter_map(|bind| running.servers.remove(bind)).collect();
         running.servers.extend(servers);
         for (bind, roles) in running.roles() {
             if let Some(server) = running.servers.get(bind) {
                 server.set_roles(roles.clone());
             }
         }
-        Ok(())
+        Ok(retired)
     }
 
     fn start_servers(

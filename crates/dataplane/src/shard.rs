@@ -37,7 +37,7 @@ use crate::metrics::{Meter, Metrics};
 use crate::refusal::RefusalLog;
 use crate::relay::Relay;
 use crate::stream::{Stream, Timeouts};
-use crate::view::View;
+use crate::view::{View, slot_of};
 
 /// Packets in memory at a time. Few enough that they stay in the processor's cache.
 const ARENA_SLOTS: u16 = 128;
@@ -377,14 +377,6 @@ impl Shard {
             stats.publish_counters(self.server.counters());
         }
     }
-}
-
-/// The entry of a table that grows as needed.
-fn slot_of<T>(table: &mut Vec<Option<T>>, slot: usize) -> &mut Option<T> {
-    if table.len() <= slot {
-        table.resize_with(slot + 1, || None);
-    }
-    &mut table[slot]
 }
 
 /// The address of ours that a datagram came to.

@@ -61,3 +61,11 @@ impl Policy for View {
         self.quota.take(&listener.gateway, request.user, listener.user_quota)
     }
 }
+
+/// The entry of a table that grows as needed.
+pub(crate) fn slot_of<T>(table: &mut Vec<Option<T>>, slot: usize) -> &mut Option<T> {
+    if table.len() <= slot {
+        table.resize_with(slot + 1, || None);
+    }
+    &mut table[slot]
+}

@@ -3,7 +3,10 @@
 
 mod common;
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use common::{GATEWAY, Gateway, Text, address, code, get};
 use dataplane::{Dataplane, Options, Phase};
@@ -195,4 +198,32 @@ fn a_tls_listener_is_refused_by_name_and_the_others_run() {
     assert_eq!(report.refused[0].listener, "secure");
     assert!(report.refused[0].reason.contains("TURN-TLS"), "{}", report.refused[0].reason);
     assert!(kit::TurnClient::udp(address(text.port)).binding().is_ok());
+}
+
+/// A server that goes is waited for, and may be answering at that moment.
+#[test]
+fn endpoints_move_under_readers() {
+    let text = Text::new();
+    let gateway = Gateway::start(&text);
+    let ports = [kit::free_port(), kit::free_port()];
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for port in [ports[0], ports[0], ports[1], ports[1]] {
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    if let Ok(mut stream) = TcpStream::connect(address(port)) {
+                        let asked = stream.write_all(b"GET /status HTTP/1.0\r\n\r\n");
+                        // It may be cut off, but it ends.
+                        drop(asked.and_then(|()| stream.read_to_end(&mut Vec::new())));
+                    }
+                }
+            });
+        }
+        for round in 0..60 {
+            let port = ports[round % 2];
+            gateway.apply(&text.clone().admin(&format!("healthcheck_endpoint: 'http://127.0.0.1:{port}'")));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }

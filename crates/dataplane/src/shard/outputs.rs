@@ -4,8 +4,9 @@ use net::{Interest, Span};
 use turn::addr::{Client, Family, ListenerId, RelayId};
 use turn::server::{Output, RelayPort};
 
-use super::{Shard, Source, Turn, slot_of};
+use super::{Shard, Source, Turn};
 use crate::relay::{self, Relay};
+use crate::view::slot_of;
 
 impl Shard {
     /// Drains the server's output queue.
