@@ -14,12 +14,14 @@ pub struct Application {
 impl Application {
     /// Starts it with the authentication service on `auth_port`.
     pub async fn start(auth_port: u16) -> Self {
-        Self::start_at(0, auth_port).await
+        Self::start_with(0, auth_port, |_| {}).await
     }
 
-    /// Starts it on a port of its own choice, or on `port`.
-    pub async fn start_at(port: u16, auth_port: u16) -> Self {
-        let settings = Settings::new(Listen::Address(([127, 0, 0, 1], port).into()), "127.0.0.1", auth_port);
+    /// Starts it on `port`, or if that is 0 on one of its own choice, with other settings.
+    pub async fn start_with(port: u16, auth_port: u16, change: impl FnOnce(&mut Settings)) -> Self {
+        let listen = Listen::Address(([127, 0, 0, 1], port).into());
+        let mut settings = Settings::new(listen, "127.0.0.1", auth_port);
+        change(&mut settings);
         let server = Server::bind(settings).await.unwrap_or_else(|error| panic!("no application: {error}"));
         let (stop, stopped) = oneshot::channel::<()>();
         let (url, port) = (server.url(), server.local_addr().port());

@@ -10,8 +10,8 @@ use crate::{PATIENCE, Window};
 /// A WebDriver server. Its windows are separate browsers with profiles of their own, and end with it.
 #[derive(Debug)]
 pub struct Browser {
-    driver: Process,
     port: u16,
+    _driver: Process,
 }
 
 /// How a window looks and what it has.
@@ -44,7 +44,7 @@ impl Browser {
         let port = driver.await_match(0, deadline, "the port of chromedriver", |line| {
             line.strip_suffix('.')?.rsplit_once("started successfully on port ")?.1.parse().ok()
         });
-        Some(Self { driver, port })
+        Some(Self { port, _driver: driver })
     }
 
     /// Opens a window, with a browser of its own, at `url`.
@@ -59,9 +59,20 @@ impl Browser {
         window
     }
 
-    /// The process id of the WebDriver server.
-    pub fn id(&self) -> u32 {
-        self.driver.id()
+    /// Opens two windows, in which Alice and Bob are registered.
+    pub async fn two(&self, url: &str) -> (Window, Window) {
+        let (alice, bob) = tokio::join!(self.open(url, Look::DESKTOP), self.open(url, Look::DESKTOP));
+        tokio::join!(alice.register("alice"), bob.register("bob"));
+        (alice, bob)
+    }
+
+    /// Opens two windows, in which Alice and Bob are in a call.
+    pub async fn talking(&self, url: &str) -> (Window, Window) {
+        let (alice, bob) = self.two(url).await;
+        alice.call("bob").await;
+        bob.accept().await;
+        tokio::join!(alice.watch(1), bob.watch(1));
+        (alice, bob)
     }
 }
 

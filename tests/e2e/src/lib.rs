@@ -1,4 +1,5 @@
-//! What the browser tests share: browser windows that are driven over WebDriver, the call application, a gateway.
+//! What the browser tests share: browser windows that are driven over WebDriver, the gateway with all that belongs to
+//! it, and stand-ins for parts of it that a test wants to go wrong.
 //!
 //! Everything runs on loopback. A [`Window`] is looked at the way a person looks at it: through the document and its
 //! console, never through the page's variables. Waiting ends as soon as the awaited state is there, and after
@@ -8,13 +9,19 @@
 mod application;
 mod browser;
 mod console;
-mod gateway;
+mod coturn;
+mod ice_service;
+mod manifest;
+mod stunner;
 mod window;
 
 pub use application::Application;
 pub use browser::{Browser, Look};
 pub use console::{Console, Frame};
-pub use gateway::{Coturn, IceService};
+pub use coturn::Coturn;
+pub use ice_service::IceService;
+pub use manifest::Manifest;
+pub use stunner::Stunner;
 pub use window::{State, Window};
 
 use std::time::Duration;

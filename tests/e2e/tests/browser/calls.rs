@@ -1,7 +1,5 @@
-use e2e::{Console, Frame, Look, Window};
+use e2e::{Application, Browser, Console, Coturn, Frame, IceService, Look, Manifest, Stunner, Window};
 use serde_json::Value;
-
-use crate::setting::Setting;
 
 /// Enough to be sure that it is a moving picture.
 const FRAMES: u64 = 100;
@@ -27,11 +25,14 @@ async fn t21_a_call_over_whatever_the_browser_prefers() {
 }
 
 async fn call_over(caller: &str, callee: &str) {
-    let Some(setting) = Setting::new().await else { return };
-    let alice = setting.window_with(&format!("?transport={caller}"), Look::DESKTOP).await;
-    let bob = setting.window_with(&format!("?transport={callee}"), Look::DARK).await;
-    alice.register("alice").await;
-    bob.register("bob").await;
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let (caller_url, callee_url) =
+        (format!("{}?transport={caller}", stunner.url), format!("{}?transport={callee}", stunner.url));
+    let (alice, bob) =
+        tokio::join!(browser.open(&caller_url, Look::DESKTOP), browser.open(&callee_url, Look::DARK));
+    tokio::join!(alice.register("alice"), bob.register("bob"));
+    assert_eq!(stunner.allocations().await, 0);
 
     alice.call("bob").await;
     assert_eq!(bob.await_ring().await, "User alice is calling you. Do you accept the call?");
@@ -46,6 +47,7 @@ async fn call_over(caller: &str, callee: &str) {
         assert!(window.is_enabled("terminate").await && !window.is_enabled("call").await);
     }
     assert_addresses_match(&alice, &bob).await;
+    assert!(stunner.allocations().await >= 2, "one for each side at least");
     let name = format!("call-{}-{}", or_any(caller), or_any(callee));
     alice.screenshot(&format!("{name}-caller")).await;
     bob.screenshot(&format!("{name}-callee")).await;
@@ -60,6 +62,7 @@ async fn call_over(caller: &str, callee: &str) {
     let state = bob.await_end().await;
     assert_eq!(state.outcome, "peer-stopped");
     bob.await_line("Communication ended by remote peer").await;
+    stunner.await_no_allocation().await;
 }
 
 fn or_any(transport: &str) -> &str {
@@ -116,25 +119,77 @@ fn assert_candidates_are_relayed(from: &Console, to: &Console) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w14_credentials_are_fetched_anew_for_each_call() {
-    let Some(setting) = Setting::new().await else { return };
-    setting.auth.offer(setting.gateway.port, &["udp", "tcp"], "of yesterday");
-    let (alice, bob) = setting.two().await;
-    setting.auth.offer(setting.gateway.port, &["udp", "tcp"], "pass-1");
-    alice.call("bob").await;
-    bob.accept().await;
-    alice.watch(1).await;
-    bob.watch(1).await;
+async fn t20_a_turn_server_nobody_here_wrote_carries_the_call_as_well() {
+    let (Some(browser), Some(coturn)) = (Browser::start(), Coturn::start()) else { return };
+    let auth = IceService::start().await;
+    auth.offer(coturn.port, &["udp", "tcp"], "pass-1");
+    let application = Application::start(auth.port).await;
+    let (alice, bob) = browser.talking(application.url()).await;
+    tokio::join!(alice.watch(FRAMES), bob.watch(FRAMES));
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn w14_a_password_changed_after_registering_does_not_hurt() {
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let (alice, bob) = browser.two(&stunner.url).await;
+    stunner.edit(&Manifest::tutorial().with("pass-1", "pass-2"));
+    alice.call("bob").await;
+    bob.accept().await;
+    tokio::join!(alice.watch(1), bob.watch(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t20_ephemeral_credentials_carry_a_call() {
+    let Some(browser) = Browser::start() else { return };
+    let manifest = Manifest::tutorial()
+        .with("authType: plaintext", "authType: ephemeral")
+        .with("userName: user-1", "sharedSecret: hush")
+        .with("\n  password: pass-1", "");
+    let stunner = Stunner::start_with(&manifest);
+    let (alice, _bob) = browser.talking(&stunner.url).await;
+    let server = alice.console().await.ice_configuration()["iceServers"][0].clone();
+    let (expiry, user) =
+        server["username"].as_str().and_then(|name| name.split_once(':')).expect("expiry:user");
+    assert!(expiry.parse::<u64>().is_ok(), "{server}");
+    assert_eq!(user, "alice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_elsewhere_leaves_a_running_call_alone() {
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let (alice, bob) = browser.talking(&stunner.url).await;
+    stunner.edit(&Manifest::tutorial().and(UNRELATED_ROUTE));
+    for window in [&alice, &bob] {
+        let frames = window.state().await.frames();
+        window.watch(frames + 50).await;
+    }
+    let changes = alice.console().await.0.iter().filter(|line| line.starts_with("Connection: ")).count();
+    assert_eq!(changes, 2, "connecting, connected, and nothing since");
+}
+
+const UNRELATED_ROUTE: &str = "\
+apiVersion: stunner.l7mp.io/v1
+kind: UDPRoute
+metadata:
+  name: unrelated
+  namespace: stunner
+spec:
+  parentRefs:
+    - name: udp-gateway
+  rules:
+    - backendRefs:
+        - name: udp-gateway
+";
+
+#[tokio::test(flavor = "multi_thread")]
 async fn w16_without_a_camera_a_test_picture_can_be_sent() {
-    let Some(setting) = Setting::new().await else { return };
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
     let bare = Look { camera: false, ..Look::DESKTOP };
-    let alice = setting.window_with("", bare).await;
-    let bob = setting.window_with("", bare).await;
-    alice.register("alice").await;
-    bob.register("bob").await;
+    let (alice, bob) = tokio::join!(browser.open(&stunner.url, bare), browser.open(&stunner.url, bare));
+    tokio::join!(alice.register("alice"), bob.register("bob"));
 
     alice.ask_to_call("bob").await;
     let state = alice.await_end().await;

@@ -1,9 +1,10 @@
-use crate::setting::Setting;
+use e2e::{Browser, Look, Stunner};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn t22_either_side_stops_and_a_new_call_works() {
-    let Some(setting) = Setting::new().await else { return };
-    let (alice, bob) = setting.talking().await;
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let (alice, bob) = browser.talking(&stunner.url).await;
     bob.click("terminate").await;
     let state = bob.await_end().await;
     assert_eq!((state.headline.as_str(), state.detail.as_str()), ("Call ended", "You hung up."));
@@ -20,12 +21,13 @@ async fn t22_either_side_stops_and_a_new_call_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn t23_a_window_closed_in_mid_call_tells_the_other_and_comes_back() {
-    let Some(setting) = Setting::new().await else { return };
-    let (alice, bob) = setting.talking().await;
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let (alice, bob) = browser.talking(&stunner.url).await;
     bob.close().await;
     let state = alice.await_end().await;
     assert_eq!(state.outcome, "peer-stopped");
-    let bob = setting.window().await;
+    let bob = browser.open(&stunner.url, Look::DESKTOP).await;
     bob.register("bob").await;
     bob.call("alice").await;
     alice.accept().await;
@@ -35,8 +37,9 @@ async fn t23_a_window_closed_in_mid_call_tells_the_other_and_comes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn t24_an_unknown_callee_is_named() {
-    let Some(setting) = Setting::new().await else { return };
-    let alice = setting.window().await;
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let alice = browser.open(&stunner.url, Look::DESKTOP).await;
     alice.register("alice").await;
     alice.ask_to_call("zed").await;
     alice.await_line("User zed is not registered").await;
@@ -47,8 +50,9 @@ async fn t24_an_unknown_callee_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn t24_a_declined_call_leaves_both_free() {
-    let Some(setting) = Setting::new().await else { return };
-    let (alice, bob) = setting.two().await;
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let (alice, bob) = browser.two(&stunner.url).await;
     alice.call("bob").await;
     bob.await_ring().await;
     bob.screenshot("ringing-callee").await;
@@ -69,8 +73,9 @@ async fn t24_a_declined_call_leaves_both_free() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w13_a_caller_may_give_up_while_it_rings() {
-    let Some(setting) = Setting::new().await else { return };
-    let (alice, bob) = setting.two().await;
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let (alice, bob) = browser.two(&stunner.url).await;
     alice.call("bob").await;
     bob.await_ring().await;
     alice.click("cancel").await;
@@ -82,9 +87,10 @@ async fn w13_a_caller_may_give_up_while_it_rings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w8_a_third_window_hears_that_both_are_busy() {
-    let Some(setting) = Setting::new().await else { return };
-    let (alice, _bob) = setting.talking().await;
-    let carol = setting.window().await;
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let (alice, _bob) = browser.talking(&stunner.url).await;
+    let carol = browser.open(&stunner.url, Look::DESKTOP).await;
     carol.register("carol").await;
     carol.ask_to_call("bob").await;
     assert_eq!(carol.await_end().await.detail, "User bob is busy.");

@@ -1,8 +1,7 @@
-//! The call application in two browser windows. Pictures are kept in `target/e2e`.
+//! The tutorial in two browser windows, with the gateway that `stunner demo` runs. Pictures are kept in `target/e2e`.
 
 mod calls;
 mod endings;
 mod page;
 mod registering;
-mod setting;
 mod trouble;

@@ -1,12 +1,12 @@
-use e2e::Look;
+use e2e::{Browser, Look, Stunner};
 use serde_json::json;
-
-use crate::setting::Setting;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w6_hostile_names_are_shown_and_do_nothing() {
-    let Some(setting) = Setting::new().await else { return };
-    let (mallory, bob) = (setting.window().await, setting.window().await);
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let (mallory, bob) =
+        (browser.open(&stunner.url, Look::DESKTOP).await, browser.open(&stunner.url, Look::DESKTOP).await);
     let name = "<img src=x onerror=alert(1)>";
     mallory.register(name).await;
     bob.register("bob").await;
@@ -18,8 +18,9 @@ async fn w6_hostile_names_are_shown_and_do_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w6_the_policy_keeps_markup_and_scripts_out() {
-    let Some(setting) = Setting::new().await else { return };
-    let alice = setting.window().await;
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let alice = browser.open(&stunner.url, Look::DESKTOP).await;
     let blocked = alice
         .script(
             "const tried = [];
@@ -35,8 +36,9 @@ async fn w6_the_policy_keeps_markup_and_scripts_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w20_everything_has_a_name_and_fits_a_phone() {
-    let Some(setting) = Setting::new().await else { return };
-    let alice = setting.window_with("", Look::PHONE).await;
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let alice = browser.open(&stunner.url, Look::PHONE).await;
     alice.until("the page is connected", |state| state.line == "up").await;
     let nameless = alice
         .script(
@@ -51,7 +53,7 @@ async fn w20_everything_has_a_name_and_fits_a_phone() {
     alice.screenshot("phone-idle").await;
     alice.register("alice").await;
 
-    let bob = setting.window_with("", Look { dark: true, ..Look::PHONE }).await;
+    let bob = browser.open(&stunner.url, Look { dark: true, ..Look::PHONE }).await;
     bob.register("bob").await;
     alice.call("bob").await;
     bob.await_ring().await;
@@ -65,8 +67,10 @@ async fn w20_everything_has_a_name_and_fits_a_phone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w20_the_keyboard_is_enough() {
-    let Some(setting) = Setting::new().await else { return };
-    let (alice, bob) = (setting.window().await, setting.window_with("", Look::DARK).await);
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start();
+    let (alice, bob) =
+        (browser.open(&stunner.url, Look::DESKTOP).await, browser.open(&stunner.url, Look::DARK).await);
     bob.register("bob").await;
     alice.until("the page is connected", |state| state.line == "up").await;
     alice.press("name", "alice\u{e007}").await;

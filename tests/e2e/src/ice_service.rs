@@ -4,41 +4,9 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use kit::Process;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-
-/// A TURN server nobody here wrote, on UDP and TCP of one port, for user `user-1` with password `pass-1`.
-#[derive(Debug)]
-pub struct Coturn {
-    process: Process,
-    /// The port of both transports.
-    pub port: u16,
-}
-
-impl Coturn {
-    /// Starts it; `None` where there is none.
-    pub fn start(refused_peers: Option<&str>) -> Option<Self> {
-        let mut command = kit::need("coturn")?.command("turnserver");
-        let port = kit::free_port();
-        command.args(["-n", "--listening-ip", "127.0.0.1", "--listening-port", &port.to_string()]);
-        command.args(["--relay-ip", "127.0.0.1", "--user", "user-1:pass-1", "--realm", "stunner.l7mp.io"]);
-        command.args(["--lt-cred-mech", "--allow-loopback-peers", "--no-tls", "--no-dtls", "--no-cli"]);
-        command.args(["--log-file", "stdout", "--verbose"]);
-        if let Some(peers) = refused_peers {
-            command.arg(format!("--denied-peer-ip={peers}"));
-        }
-        let process = Process::spawn(command);
-        kit::await_tcp(([127, 0, 0, 1], port).into());
-        Some(Self { process, port })
-    }
-
-    /// What it has logged.
-    pub fn log(&self) -> Vec<String> {
-        self.process.lines()
-    }
-}
 
 /// An authentication service whose answers a test decides.
 #[derive(Debug)]
