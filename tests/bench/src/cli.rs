@@ -1,0 +1,146 @@
+//! The command line.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::case::{self, Case};
+use crate::measure::{Bench, Times};
+use crate::report::Report;
+use crate::server::{LISTENS, Subject};
+use crate::{forward, machine};
+
+/// Measures this project's server, coturn and a bare forwarder against each other and prints a table
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Forward packets without knowing TURN; what the table calls the bare forwarder
+    Forward(forward::Settings),
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Print the names of the cases and end
+    #[arg(long)]
+    list: bool,
+    /// Measure only the cases whose names contain one of these words
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Measure only these servers
+    #[arg(long, value_enum, value_delimiter = ',')]
+    servers: Vec<Subject>,
+    /// Measure the most telling cases in less than two minutes
+    #[arg(long)]
+    quick: bool,
+    /// How often each case is measured [default: 5, or 3 with --quick]
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Milliseconds of each measurement [default: 1500, or 700 with --quick]
+    #[arg(long)]
+    window: Option<u64>,
+    /// Also write all figures to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Run the servers with this command, such as "strace -c -f"
+    #[arg(long, value_delimiter = ' ')]
+    with: Vec<String>,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// Nothing can be measured, or nothing written.
+    pub fn run(self) -> io::Result<()> {
+        match self.command {
+            Some(Command::Forward(settings)) => {
+                forward::run(settings, |address| say(&format!("{LISTENS}{address}")))
+            }
+            None if self.run.list => {
+                case::all().iter().try_for_each(|case| say(&format!("{}{}", case.name, mark(case))))
+            }
+            None => self.run.measure(),
+        }
+    }
+}
+
+fn mark(case: &Case) -> &'static str {
+    if case.quick { " (quick)" } else { "" }
+}
+
+impl Run {
+    fn measure(&self) -> io::Result<()> {
+        let cases = case::select(&self.only, self.quick);
+        let subjects = self.subjects()?;
+        let rounds = self.rounds.unwrap_or(if self.quick { 3 } else { 5 });
+        let window = self.window.unwrap_or(if self.quick { 700 } else { 1500 });
+        let times =
+            Times { warm_up: Duration::from_millis(window / 4), window: Duration::from_millis(window) };
+        let bench = Bench { times, wrapper: self.with.clone() };
+        say(&format!("{}; {rounds} rounds of {window} ms\n", machine::describe()))?;
+        let mut report = Report::default();
+        for case in &cases {
+            for _ in 0..rounds {
+                report.add(case, self.round(&bench, case, &subjects)?);
+            }
+        }
+        if let Some(path) = &self.json {
+            fs::write(path, report.json()?)?;
+        }
+        say(&report.markdown())
+    }
+
+    /// One measurement of each server, right after each other.
+    fn round(
+        &self,
+        bench: &Bench,
+        case: &Case,
+        subjects: &[Subject],
+    ) -> io::Result<BTreeMap<Subject, crate::measure::Sample>> {
+        let mut round = BTreeMap::new();
+        for &subject in subjects.iter().filter(|subject| Bench::applies(case, **subject)) {
+            match bench.measure(case, subject) {
+                Ok(sample) => drop(round.insert(subject, sample)),
+                Err(error) => warn(&format!("{}: {}: {error}", case.name, subject.name()))?,
+            }
+        }
+        Ok(round)
+    }
+
+    /// The servers that are there.
+    fn subjects(&self) -> io::Result<Vec<Subject>> {
+        let mut subjects = Vec::new();
+        for subject in Subject::ALL {
+            if !self.servers.is_empty() && !self.servers.contains(&subject) {
+                continue;
+            }
+            match subject.missing() {
+                None => subjects.push(subject),
+                Some(remedy) => warn(&format!("SKIPPED {}: {remedy}", subject.name()))?,
+            }
+        }
+        Ok(subjects)
+    }
+}
+
+fn say(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+fn warn(line: &str) -> io::Result<()> {
+    writeln!(io::stderr(), "{line}")
+}

@@ -1,0 +1,253 @@
+//! The servers under test, each a process of its own.
+
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use kit::{Deadline, Process};
+use stun::{Class, Method, TransactionId, Writer};
+use tempfile::NamedTempFile;
+
+use crate::load::Mode;
+use crate::machine::{Account, deliverer};
+use crate::place;
+use crate::session::Login;
+use crate::wires::{Transport, Wires};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// The bare forwarder: one receive and one send, through one socket.
+    Bare,
+    /// The bare forwarder with a socket for each client, as TURN demands.
+    Sockets,
+    /// This project's `stunnerd`.
+    Stunnerd,
+    /// coturn's `turnserver`.
+    Coturn,
+}
+
+/// How a server is to be started.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// How clients are connected.
+    pub transport: Transport,
+    /// Which way packets go, and how many clients there are: for the bare forwarder, which learns nothing.
+    pub mode: Mode,
+    /// How many clients have a socket of their own in the bare forwarder.
+    pub clients: usize,
+    /// Threads that relay packets.
+    pub workers: usize,
+    /// The processors it may use; all if there are none.
+    pub processors: Vec<usize>,
+    /// What to run it with, such as `valgrind`.
+    pub wrapper: Vec<String>,
+}
+
+/// A server that listens. Dropped, it is killed by its id.
+pub struct Server {
+    process: Process,
+    /// Where clients find it.
+    pub address: SocketAddr,
+    /// The kernel's account of it.
+    pub account: Account,
+    /// The kernel's threads that deliver packets on the processors it has for itself.
+    pub deliverers: Vec<Account>,
+    _configuration: Option<NamedTempFile>,
+}
+
+/// The program `stunnerd`, if it is built.
+pub fn stunnerd() -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok()?.parent()?.join("stunnerd");
+    beside.is_file().then_some(beside)
+}
+
+impl Subject {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 4] = [Self::Bare, Self::Sockets, Self::Stunnerd, Self::Coturn];
+
+    /// Its name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare forwarder",
+            Self::Sockets => "bare, sockets",
+            Self::Stunnerd => "stunnerd",
+            Self::Coturn => "coturn",
+        }
+    }
+
+    /// How to get it, if it is not here.
+    pub fn missing(self) -> Option<&'static str> {
+        match self {
+            Self::Bare | Self::Sockets => None,
+            Self::Stunnerd => stunnerd().is_none().then_some("cargo build --release -p stunnerd"),
+            Self::Coturn => (!is_on_path("turnserver")).then_some("on Debian: apt-get install coturn"),
+        }
+    }
+
+    /// Whether it speaks TURN.
+    pub fn is_turn(self) -> bool {
+        matches!(self, Self::Stunnerd | Self::Coturn)
+    }
+
+    /// Whether it can do this at all: the bare forwarders know UDP only, and sockets for each client mean nothing
+    /// between clients.
+    pub fn can(self, transport: Transport, mode: Mode) -> bool {
+        match self {
+            Self::Bare => transport == Transport::Udp,
+            Self::Sockets => transport == Transport::Udp && mode != Mode::Headless,
+            Self::Stunnerd | Self::Coturn => true,
+        }
+    }
+
+    /// Starts it and waits until it answers.
+    ///
+    /// # Errors
+    /// It is not built or installed, or does not start.
+    pub fn start(self, setting: &Setting, wires: &Wires) -> io::Result<Server> {
+        let port = kit::free_port();
+        let mut configuration = None;
+        let command = match self {
+            Self::Bare | Self::Sockets => self.forwarder(setting, wires)?,
+            Self::Coturn => coturn(setting, port),
+            Self::Stunnerd => {
+                let file = configure(setting, port)?;
+                let program = stunnerd().ok_or_else(|| io::Error::other("stunnerd is not built"))?;
+                let mut command = Command::new(program);
+                command.arg("-c").arg(file.path());
+                command.args(["--udp-thread-num", &setting.workers.to_string()]);
+                configuration = Some(file);
+                command
+            }
+        };
+        let process = Process::spawn(wrapped(&command, setting));
+        let address = match self {
+            Self::Bare | Self::Sockets => {
+                process.await_match(0, Deadline::default(), "its address", |line| {
+                    line.strip_prefix(LISTENS)?.parse().ok()
+                })
+            }
+            Self::Stunnerd | Self::Coturn => place::server(port),
+        };
+        match setting.transport {
+            Transport::Udp if self.is_turn() => await_binding(address)?,
+            Transport::Udp => {}
+            Transport::Tcp => kit::await_tcp(address),
+        }
+        let account = Account::of(process.id());
+        let deliverers = setting.processors.iter().filter_map(|number| deliverer(*number)).collect();
+        Ok(Server { process, address, account, deliverers, _configuration: configuration })
+    }
+
+    fn forwarder(self, setting: &Setting, wires: &Wires) -> io::Result<Command> {
+        let route = match (self, setting.mode) {
+            (Self::Sockets, _) => "sockets",
+            (_, Mode::Headless) => "client",
+            (_, Mode::Echo | Mode::Up | Mode::Down) => "peer",
+        };
+        let sockets = if self == Self::Sockets { setting.clients } else { 0 };
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["forward", "--route", route, "--sockets", &sockets.to_string()]);
+        command.args(["--clients", &wires.clients_port().to_string()]);
+        command.args(["--peers", &wires.peer(0).port().to_string()]);
+        Ok(command)
+    }
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// What the bare forwarder prints before its address.
+pub const LISTENS: &str = "listens at ";
+
+/// The name and password that both TURN servers know.
+pub fn login() -> Login {
+    Login { username: "user".to_owned(), password: "pass".to_owned() }
+}
+
+impl Server {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Asks it to end and waits until it has, for programs that have something to say at their end.
+    pub fn finish(mut self) -> Vec<String> {
+        self.process.terminate();
+        self.process.await_exit();
+        self.process.lines()
+    }
+}
+
+fn coturn(setting: &Setting, port: u16) -> Command {
+    let Login { username, password } = login();
+    let mut command = Command::new("turnserver");
+    command.args(["-n", "--no-cli", "--no-tls", "--no-dtls", "--allow-loopback-peers", "--realm=bench"]);
+    command.args([
+        "--listening-ip=127.0.0.1",
+        "--relay-ip=127.0.0.1",
+        "--min-port=30000",
+        "--max-port=65535",
+    ]);
+    command.args(["--lt-cred-mech", "--pidfile=/dev/null", "--no-stdout-log", "--log-file=/dev/null"]);
+    command.arg(format!("--user={username}:{password}"));
+    command.arg(format!("--listening-port={port}"));
+    command.arg(format!("--relay-threads={}", setting.workers));
+    command
+}
+
+fn configure(setting: &Setting, port: u16) -> io::Result<NamedTempFile> {
+    let Login { username, password } = login();
+    let protocol = match setting.transport {
+        Transport::Udp => "TURN-UDP",
+        Transport::Tcp => "TURN-TCP",
+    };
+    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
+    write!(
+        file,
+        "version: v1
+admin: {{ name: bench, loglevel: 'all:WARN', healthcheck_endpoint: '' }}
+auth: {{ type: static, realm: bench, credentials: {{ username: {username}, password: {password} }} }}
+listeners: [{{ name: clients, protocol: {protocol}, address: 127.0.0.1, port: {port}, routes: [peers] }}]
+clusters: [{{ name: peers, type: STATIC, endpoints: [127.0.0.0/8] }}]
+"
+    )?;
+    Ok(file)
+}
+
+/// The command on the processors it may use, inside whatever it shall be run with.
+fn wrapped(command: &Command, setting: &Setting) -> Command {
+    let processors: Vec<String> = setting.processors.iter().map(usize::to_string).collect();
+    let mut words: Vec<std::ffi::OsString> = Vec::new();
+    if !processors.is_empty() {
+        words.extend(["taskset".into(), "-c".into(), processors.join(",").into()]);
+    }
+    words.extend(setting.wrapper.iter().map(Into::into));
+    words.push(command.get_program().to_owned());
+    words.extend(command.get_args().map(ToOwned::to_owned));
+    let mut whole = Command::new(&words[0]);
+    whole.args(&words[1..]);
+    whole
+}
+
+/// Asks again and again until there is an answer, much sooner than a client would.
+fn await_binding(server: SocketAddr) -> io::Result<()> {
+    let mut request = [0; 20];
+    Writer::new(&mut request, Class::Request, Method::Binding, TransactionId::new([1; 12]))
+        .map_err(|_| io::Error::other("a header needs 20 bytes"))?;
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(Duration::from_millis(20)))?;
+    let deadline = Deadline::default();
+    while deadline.left().is_some() {
+        socket.send_to(&request, server)?;
+        if socket.recv(&mut [0; 512]).is_ok() {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other(format!("nothing answers at {server}")))
+}
