@@ -5,7 +5,7 @@ CRATES ?=
 
 .PHONY: help
 help: ## list what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{ name = $$1; $$1 = ""; printf "make %-12s%s\n", name, $$0 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{ name = $$1; $$1 = ""; printf "make %-13s%s\n", name, $$0 }'
 
 .PHONY: demo
 demo: ## build everything and start the tutorial on this machine
@@ -35,6 +35,17 @@ format: ## format the code
 bless: ## accept what the golden tests print now; read the diff before committing
 	BLESS=1 INSTA_UPDATE=always cargo test --locked --no-fail-fast $(if $(CRATES),$(CRATES),--workspace --exclude interop --exclude e2e)
 	git status --short
+
+# ARGS goes to the program, as in `make bench ARGS="--only headless --rounds 9"`; ARGS=--help says more.
+.PHONY: bench
+bench: ## this project, coturn and a bare forwarder in one table of measurements
+	@cargo build --release --locked -p bench -p stunnerd
+	@target/release/bench $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: ## the most telling part of that table, in less than two minutes
+	@cargo build --release --locked -p bench -p stunnerd
+	@target/release/bench --quick $(ARGS)
 
 .PHONY: deny
 deny: ## licences, bans and advisories of dependencies (needs cargo-deny)
