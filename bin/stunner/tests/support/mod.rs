@@ -1,4 +1,5 @@
 //! A running `stunner up` with files of its own.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{
     fs,
@@ -190,6 +191,7 @@ pub(crate) fn raw_http(to: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn http(to: SocketAddr, path: &str) -> String {
+/// The answer to a GET request, head and body.
+pub(crate) fn http(to: SocketAddr, path: &str) -> String {
     raw_http(to, format!("GET {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n\r\n").as_bytes())
 }
