@@ -6,7 +6,10 @@ use crate::error::{AttributeError, BufferTooSmall, ChannelDataError};
 /// Bytes of a ChannelData header.
 pub const HEADER_LEN: usize = 4;
 
-/// A channel, 0x4000..=0x4FFF (RFC 8656 §12). Also the attribute CHANNEL-NUMBER.
+/// A channel, 0x4000..=0x7FFF. Also the attribute CHANNEL-NUMBER.
+///
+/// RFC 8656 §12 leaves clients 0x4000..=0x4FFF. The rest was RFC 5766's (§11), and clients of that time, coturn's
+/// among them, still choose from all of it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ChannelNumber(u16);
 
@@ -14,7 +17,7 @@ impl ChannelNumber {
     /// The lowest channel.
     pub const MIN: Self = Self(0x4000);
     /// The highest channel.
-    pub const MAX: Self = Self(0x4FFF);
+    pub const MAX: Self = Self(0x7FFF);
 
     /// The channel of this number, `None` if it is out of range.
     pub const fn new(number: u16) -> Option<Self> {

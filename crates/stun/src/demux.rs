@@ -1,11 +1,11 @@
-//! Telling protocols on one port apart by the first byte (RFC 7983 §7).
+//! Telling protocols on one port apart by the first byte (RFC 7983 §7, with the channels of RFC 5766).
 
 /// What a packet can be.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Kind {
     /// 0..=3: STUN. Methods from 0x100 on would start with higher bytes; none has been assigned.
     Stun,
-    /// 64..=79: TURN ChannelData.
+    /// 64..=127: TURN ChannelData, from 80 on that of older clients.
     ChannelData,
     /// 20..=63: DTLS.
     Dtls,
@@ -19,7 +19,7 @@ pub const fn classify(packet: &[u8]) -> Kind {
     match packet {
         [0..=3, ..] => Kind::Stun,
         [20..=63, ..] => Kind::Dtls,
-        [64..=79, ..] => Kind::ChannelData,
+        [64..=127, ..] => Kind::ChannelData,
         _ => Kind::Other,
     }
 }

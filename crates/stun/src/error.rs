@@ -53,7 +53,7 @@ pub enum AttributeError {
     Family(u8),
     /// Text that is not UTF-8.
     Utf8,
-    /// A number outside its range: an error code not in 300..=699, a channel not in 0x4000..=0x4FFF.
+    /// A number outside its range: an error code not in 300..=699, a channel not in 0x4000..=0x7FFF.
     Range,
 }
 

@@ -38,7 +38,7 @@ pub fn next(buf: &[u8]) -> Frame {
     match buf {
         [] => Frame::Incomplete { need: 4 },
         [0x00..=0x3F, ..] => message(buf),
-        [0x40..=0x4F, ..] => channel_data(buf),
+        [0x40..=0x7F, ..] => channel_data(buf),
         _ => Frame::Invalid,
     }
 }

@@ -138,8 +138,8 @@ fn the_header_is_asked_for_first() {
 
 #[test]
 fn a_stream_that_is_neither_is_invalid_at_once() {
-    assert_eq!(next(b"SSH-2.0-client"), Frame::Invalid);
-    for first in 0x50..=0xff {
+    assert_eq!(next(b"\x80 is RTP"), Frame::Invalid);
+    for first in 0x80..=0xff {
         assert_eq!(next(&[first]), Frame::Invalid);
     }
     let mut wrong = message(b"x");
@@ -174,12 +174,12 @@ fn channel_data_needs_no_padding_in_datagrams() {
 }
 
 #[test]
-fn channels_are_those_of_rfc8656() {
+fn channels_are_those_of_rfc8656_and_rfc5766() {
     for number in 0..=u16::MAX {
         let [n0, n1] = number.to_be_bytes();
         let bytes = [n0, n1, 0, 0];
         let parsed = ChannelData::parse(&bytes);
-        if (0x4000..=0x4fff).contains(&number) {
+        if (0x4000..=0x7fff).contains(&number) {
             let channel = ChannelNumber::new(number).unwrap();
             assert_eq!((channel.get(), u16::from(channel)), (number, number));
             assert_eq!(parsed, Ok(ChannelData { channel, data: &[] }));
@@ -194,7 +194,7 @@ fn channels_are_those_of_rfc8656() {
 fn a_channel_data_header_is_written_in_place() {
     let mut headroom = [0xff; 4];
     ChannelData::write_header(ChannelNumber::MAX, 0x0102, &mut headroom);
-    assert_eq!(headroom, [0x4f, 0xff, 1, 2]);
+    assert_eq!(headroom, [0x7f, 0xff, 1, 2]);
     let too_long = vec![0; 65_536];
     let mut buffer = vec![0; 70_000];
     assert!(ChannelData { channel: CHANNEL, data: &too_long }.write(&mut buffer).is_err());
@@ -207,7 +207,7 @@ fn the_first_byte_tells_protocols_apart() {
         let expected = match first {
             0..=3 => Kind::Stun,
             20..=63 => Kind::Dtls,
-            64..=79 => Kind::ChannelData,
+            64..=127 => Kind::ChannelData,
             _ => Kind::Other,
         };
         assert_eq!(classify(&[first]), expected);
@@ -242,7 +242,7 @@ proptest! {
     }
 
     #[test]
-    fn channel_data_survives(number in 0x4000..0x5000_u16, data in vec(any::<u8>(), 0..2000)) {
+    fn channel_data_survives(number in 0x4000..0x8000_u16, data in vec(any::<u8>(), 0..2000)) {
         let sent = ChannelData { channel: ChannelNumber::new(number).unwrap(), data: &data };
         let mut buffer = vec![0xff; 4096];
         let len = sent.write(&mut buffer).unwrap();

@@ -67,18 +67,38 @@ fn indications_over_tcp() {
 }
 
 #[test]
+fn channels_over_udp() {
+    nothing_is_lost(&["-c"]);
+}
+
+#[test]
+fn channels_over_tcp() {
+    nothing_is_lost(&["-c", "-t"]);
+}
+
+#[test]
+fn client_to_client_over_udp() {
+    nothing_is_lost(&["-y", "-c"]);
+}
+
+#[test]
+fn client_to_client_over_tcp() {
+    nothing_is_lost(&["-y", "-c", "-t"]);
+}
+
+#[test]
 fn client_to_client_with_indications() {
     nothing_is_lost(&["-y", "-s", "-c"]);
 }
 
 #[test]
-fn client_to_client_with_indications_over_tcp() {
-    nothing_is_lost(&["-y", "-s", "-c", "-t"]);
+fn packets_that_may_not_be_fragmented() {
+    nothing_is_lost(&["-g", "-c"]);
 }
 
 #[test]
-fn indications_that_may_not_be_fragmented() {
-    nothing_is_lost(&["-g", "-s", "-c"]);
+fn repeated_permissions_and_bindings() {
+    nothing_is_lost(&["-G", "-c"]);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn almost_a_message() -> impl Strategy<Value = Vec<u8>> {
 
 /// Frames one after the other, and perhaps some noise.
 fn almost_a_stream() -> impl Strategy<Value = Vec<u8>> {
-    let channel_data = (0x4000..0x5000_u16, vec(any::<u8>(), 0..12)).prop_map(|(channel, data)| {
+    let channel_data = (0x4000..0x8000_u16, vec(any::<u8>(), 0..12)).prop_map(|(channel, data)| {
         let mut bytes = Vec::from(channel.to_be_bytes());
         bytes.extend((data.len() as u16).to_be_bytes());
         bytes.extend(&data);

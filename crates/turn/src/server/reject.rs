@@ -39,7 +39,7 @@ pub enum RejectReason {
     PeerRefused,
     /// The address is one no peer can have, see [`canonical_peer_ip`](crate::addr::canonical_peer_ip).
     PeerForbidden,
-    /// The channel number is outside 0x4000-0x4FFF.
+    /// The channel number is outside 0x4000-0x7FFF.
     InvalidChannel,
     /// The channel is bound to another peer, or the peer to another channel.
     ChannelConflict,

@@ -66,14 +66,14 @@ fn padding_of_channel_data_is_optional_and_not_relayed() {
 }
 
 #[test]
-fn channel_number_is_0x4000_to_0x4fff() {
+fn channel_number_is_0x4000_to_0x7fff() {
     let mut world = allocated();
-    for number in [0, 0x3fff, 0x5000, 0x7fff, 0xffff] {
+    for number in [0, 0x3fff, 0x8000, 0xffff] {
         let lines = world.ask("alice", bind(number, "192.0.2.7:9"));
         assert_eq!(lines, refused(RejectReason::InvalidChannel, None), "{number:#x}");
     }
-    world.bind("alice", 0x4fff, "192.0.2.7:9");
-    assert_eq!(world.sends_on("alice", 0x4fff, b"hi"), ["relay 1 -> 192.0.2.7:9: hi (cluster 1)"]);
+    world.bind("alice", 0x7fff, "192.0.2.7:9");
+    assert_eq!(world.sends_on("alice", 0x7fff, b"hi"), ["relay 1 -> 192.0.2.7:9: hi (cluster 1)"]);
 }
 
 #[test]

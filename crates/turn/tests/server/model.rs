@@ -18,7 +18,7 @@ use crate::support::*;
 const CLIENTS: [(&str, &str); 3] =
     [("alice", "198.51.100.1:5000"), ("bob", "198.51.100.2:5000"), ("carol", "198.51.100.3:5000")];
 const PEERS: [&str; 4] = ["192.0.2.1:1000", "192.0.2.1:2000", "192.0.2.2:1000", "10.0.0.1:1000"];
-const CHANNELS: [u16; 3] = [0x4000, 0x4001, 0x4fff];
+const CHANNELS: [u16; 3] = [0x4000, 0x4001, 0x7fff];
 const MAX_PERMISSIONS: usize = 2;
 const MAX_CHANNELS: usize = 2;
 
