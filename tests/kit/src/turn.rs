@@ -206,7 +206,7 @@ impl TurnClient {
         self.request(&request).map(drop)
     }
 
-    /// Binds a channel, 0x4000 to 0x4FFF, to a peer. Other numbers are sent as they are: servers refuse them.
+    /// Binds a channel, 0x4000 to 0x7FFF, to a peer. Other numbers are sent as they are: servers refuse them.
     pub fn channel_bind(&mut self, channel: u16, peer: SocketAddr) -> Result<(), Failure> {
         let [high, low] = channel.to_be_bytes();
         let request = Request::new(Method::ChannelBind)
