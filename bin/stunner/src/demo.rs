@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     gateway_process::{GatewayProcess, Machine, Stop},
     ports::{self, Transport},
-    print,
+    terminal::print,
     world::Source,
 };
 

@@ -10,6 +10,7 @@ mod gateway_process;
 mod page;
 mod ports;
 mod table;
+mod terminal;
 mod up;
 mod watch;
 mod web;
@@ -17,7 +18,7 @@ mod world;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,6 +37,11 @@ enum Command {
     Up(up::Options),
     /// Run the tutorial: two Gateways and a video call application to try them with.
     Demo(demo::Options),
+    /// Print a completion script.
+    Completion {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 fn main() -> ExitCode {
@@ -46,23 +52,20 @@ fn main() -> ExitCode {
             match command {
                 Command::Up(options) => up::run(options).await,
                 Command::Demo(options) => demo::run(options).await,
+                Command::Completion { shell } => {
+                    clap_complete::generate(
+                        shell,
+                        &mut Arguments::command(),
+                        "stunner",
+                        &mut std::io::stdout(),
+                    );
+                    Ok(ExitCode::SUCCESS)
+                }
             }
         })
     });
     result.unwrap_or_else(|error| {
-        report(&format!("stunner: {error:#}"));
+        terminal::report(&format!("stunner: {error:#}"));
         ExitCode::FAILURE
     })
-}
-
-/// What the user has to know, beside the log.
-#[expect(clippy::print_stderr, reason = "this is what standard error is for")]
-pub(crate) fn report(text: &str) {
-    eprintln!("{}", text.trim_end());
-}
-
-/// What the user asked for.
-#[expect(clippy::print_stdout, reason = "this is what standard output is for")]
-pub(crate) fn print(text: &str) {
-    println!("{}", text.trim_end());
 }

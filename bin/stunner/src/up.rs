@@ -7,7 +7,8 @@ use config::{Config, Secret};
 
 use crate::{
     gateway_process::{GatewayProcess, Machine, Stop, lines},
-    print, report, table,
+    table,
+    terminal::{print, report},
     world::{Source, State},
 };
 
