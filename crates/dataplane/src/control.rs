@@ -27,6 +27,7 @@ use crate::metrics::{self, Metrics};
 use crate::plan::{Plan, Roles, Wanted};
 use crate::quota::Quota;
 use crate::refusal::RefusalLog;
+use crate::reserve::Reserve;
 use crate::resolve::{Domains, System};
 use crate::shard::{Converge, Order, Setup, Shard};
 use crate::status::{Phase, Status};
@@ -111,6 +112,7 @@ impl Shared {
         let metrics = Arc::new(Metrics::new(count));
         let quota = Arc::new(Quota::new(files / 2));
         let refusals = Arc::new(RefusalLog::default());
+        let reserve = Arc::new(Reserve::default());
         let mut seeds = system_rng()?;
         let nonce_key = NonceKey::generate(&mut seeds);
         let mut workers = Vec::new();
@@ -123,6 +125,7 @@ impl Shared {
                 view: Arc::new(View::empty(Arc::clone(&quota))),
                 metrics: Arc::clone(&metrics),
                 refusals: Arc::clone(&refusals),
+                reserve: Arc::clone(&reserve),
                 settings: Settings::new(nonce_key.clone()),
                 rng: ChaCha12Rng::from_rng(&mut seeds),
                 max_streams: files / 2 / count,

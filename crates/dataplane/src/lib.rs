@@ -29,6 +29,7 @@ mod plan;
 mod quota;
 mod refusal;
 mod relay;
+mod reserve;
 mod resolve;
 mod route;
 mod shard;

@@ -16,7 +16,7 @@ mod outputs;
 mod streams;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +36,7 @@ use crate::listener::ListenerSocket;
 use crate::metrics::{Meter, Metrics};
 use crate::refusal::RefusalLog;
 use crate::relay::Relay;
+use crate::reserve::Reserve;
 use crate::stream::{Stream, Timeouts};
 use crate::view::{View, slot_of};
 
@@ -78,6 +79,7 @@ pub(crate) struct Setup {
     pub(crate) view: Arc<View>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Arc<RefusalLog>,
+    pub(crate) reserve: Arc<Reserve>,
     pub(crate) settings: Settings,
     pub(crate) rng: ChaCha12Rng,
     /// Most connections at a time.
@@ -94,6 +96,10 @@ pub(crate) struct Shard {
     view: Arc<View>,
     metrics: Arc<Metrics>,
     refusals: Arc<RefusalLog>,
+    /// Relay sockets that wait for whoever brings their token.
+    reserve: Arc<Reserve>,
+    /// When to look after those that this worker has put there.
+    reserve_ends: VecDeque<Instant>,
     arena: Arena,
     queue: SendQueue,
     sockets: Sockets,
@@ -195,7 +201,8 @@ impl Sockets {
 impl Shard {
     /// A worker without listeners.
     pub(crate) fn new(setup: Setup) -> io::Result<Self> {
-        let Setup { index, orders, view, metrics, refusals, settings, rng, max_streams, timeouts } = setup;
+        let Setup { index, orders, view, metrics, refusals, reserve, settings, rng, max_streams, timeouts } =
+            setup;
         Ok(Self {
             index,
             poller: Poller::new()?,
@@ -204,6 +211,8 @@ impl Shard {
             view,
             metrics,
             refusals,
+            reserve,
+            reserve_ends: VecDeque::new(),
             arena: Arena::new(ARENA_SLOTS),
             queue: SendQueue::new(usize::from(ARENA_SLOTS)),
             sockets: Sockets::default(),
@@ -249,7 +258,8 @@ impl Shard {
     fn deadline(&self) -> Option<Instant> {
         let server = self.server.poll_timeout().map(|deadline| deadline.at);
         let idle = self.idle.peek().map(|Reverse((at, ..))| *at);
-        [server, idle, self.accept_again].into_iter().flatten().min()
+        let reserve = self.reserve_ends.front().copied();
+        [server, idle, reserve, self.accept_again].into_iter().flatten().min()
     }
 
     fn obey(&mut self, now: Now) -> std::ops::ControlFlow<()> {
@@ -271,6 +281,7 @@ impl Shard {
             self.open(socket, turn);
         }
         self.server.reconfigure(&*view, now);
+        self.reserve.retain(|id| view.get(id).is_some());
         self.carry_out(turn);
         for id in close {
             self.close(id, turn);
@@ -324,6 +335,9 @@ impl Shard {
         if self.server.poll_timeout().is_some_and(|deadline| deadline.at <= turn.now.mono) {
             self.server.handle_timeout(turn.now);
             self.carry_out(turn);
+        }
+        if self.reserve_ends.pop_front_if(|at| *at <= turn.now.mono).is_some() {
+            self.reserve.expire(turn.now.mono);
         }
         self.close_idle_streams(turn);
         if self.accept_again.is_some_and(|at| at <= turn.now.mono) {

@@ -15,6 +15,7 @@ mod permission;
 mod refresh;
 mod reject;
 mod request;
+mod reservation;
 mod respond;
 mod table;
 
@@ -36,13 +37,14 @@ pub use self::output::{
     Deadline, DeadlineReason, EndReason, Output, Refusal, RelayError, RelayPort, Reply, Verdict, Via,
 };
 pub use self::reject::RejectReason;
+pub use self::reservation::{Claim, Claimed, Reservation, Reservations};
 
-use self::allocation::Allocation;
+use self::allocation::{Allocation, Live};
 use self::budget::ReplyBudget;
 use self::reject::Reject;
 use self::request::Request;
 use self::respond::{Details, Head};
-use self::table::{Holder, Swept, Table};
+use self::table::{Swept, Table};
 use crate::addr::{Client, RelayId};
 use crate::credentials::Caller;
 use crate::nonce::{NonceKey, Nonces};
@@ -211,6 +213,13 @@ impl<R: RngCore> Server<R> {
         self.relay_opened(relay, opened, now);
     }
 
+    /// Takes the answer to [`Output::OpenRelay`] for a port in reserve: what [`Reservations::claim`] gave. An answer
+    /// for a relay that has been closed in the meantime is ignored, and the port free again.
+    pub fn handle_relay_claimed(&mut self, relay: RelayId, claimed: Option<Claimed>, now: Now) {
+        self.handle_timeout(now);
+        self.relay_claimed(relay, claimed, now);
+    }
+
     /// Takes the news that a relay socket broke, open or half open. Its allocation ends, and the socket is still to be
     /// closed.
     pub fn handle_relay_failed(&mut self, relay: RelayId, now: Now) {
@@ -241,16 +250,13 @@ impl<R: RngCore> Server<R> {
     /// Asks the policy anew about every peer of every allocation, after the configuration has changed.
     ///
     /// What is withdrawn stops at once; what is granted (again) to a living permission or channel flows at once.
-    /// Allocations of listeners that are gone end, and so do their reserved ports. Changed credentials end nothing,
-    /// see [`Server`].
+    /// Allocations of listeners that are gone end; ports in reserve are up to [`Reservations::retain`]. Changed
+    /// credentials end nothing, see [`Server`].
     pub fn reconfigure(&mut self, policy: &impl Policy, now: Now) {
         self.handle_timeout(now);
         for id in self.table.relays() {
-            let listener = match self.table.holder(id) {
-                None => continue,
-                Some(Holder::Allocation(allocation)) => allocation.client.listener(),
-                Some(Holder::Reservation(reservation)) => reservation.listener,
-            };
+            let Some(allocation) = self.table.allocation(id) else { continue };
+            let listener = allocation.client.listener();
             if policy.listener(listener).is_some() {
                 self.table.regrant(id, |ip| policy.peer(listener, ip));
             } else {
@@ -362,14 +368,18 @@ impl<R: RngCore> Server<R> {
     }
 
     /// The caller's allocation on the 5-tuple: 437 if there is none, 441 if it is somebody else's.
-    fn own(&self, request: &Request<'_>, caller: &Caller<'_>) -> Result<(RelayId, &Allocation), Reject> {
+    fn own(
+        &self,
+        request: &Request<'_>,
+        caller: &Caller<'_>,
+    ) -> Result<(RelayId, &Allocation, Live), Reject> {
         let found = self.table.allocation_of(&request.client);
-        let (id, allocation) =
-            found.filter(|(_, allocation)| allocation.live().is_some()).ok_or(RejectReason::NoAllocation)?;
+        let (id, allocation) = found.ok_or(RejectReason::NoAllocation)?;
+        let live = allocation.live().ok_or(RejectReason::NoAllocation)?;
         if *allocation.user != *caller.user {
             return Err(RejectReason::WrongUser.into());
         }
-        Ok((id, allocation))
+        Ok((id, allocation, live))
     }
 
     /// Clears away what has expired of a relay, itself included.

@@ -2,7 +2,7 @@
 
 use net::{Interest, Span};
 use turn::addr::{Client, Family, ListenerId, RelayId};
-use turn::server::{Output, RelayPort};
+use turn::server::{Claim, Output, RelayPort};
 
 use super::{Shard, Source, Turn};
 use crate::relay::{self, Relay};
@@ -55,20 +55,39 @@ impl Shard {
         turn: Turn<'_>,
     ) {
         let bind = turn.view.get(listener).and_then(|listener| listener.bind);
-        let opened = relay::open(id, family, bind, port).map(|opened| {
-            self.own(opened.relay);
-            opened.next.into_iter().for_each(|next| self.own(next));
-            opened.port
-        });
+        let ip = relay::local_address(family, bind);
+        let opened = match port {
+            RelayPort::Any => relay::any(ip),
+            RelayPort::Even => relay::even(ip),
+            RelayPort::EvenPair(reservation) => relay::pair(ip).map(|(socket, next)| {
+                let expires = self.reserve.keep(reservation, next, turn.now.mono);
+                self.reserve_ends.push_back(expires);
+                socket
+            }),
+            RelayPort::Reserved(claim) => return self.claim_relay(id, &claim, turn),
+        };
+        let opened = opened.map(|socket| self.own(Relay { id, socket }));
         self.server.handle_relay_opened(id, opened, turn.now);
     }
 
-    fn own(&mut self, relay: Relay) {
+    /// Takes over a socket that this or another worker has opened.
+    fn claim_relay(&mut self, id: RelayId, claim: &Claim, turn: Turn<'_>) {
+        let claimed = self.reserve.claim(claim, turn.now.mono).map(|(socket, claimed)| {
+            self.own(Relay { id, socket });
+            claimed
+        });
+        self.server.handle_relay_claimed(id, claimed, turn.now);
+    }
+
+    /// Receives from a socket from now on. Returns its port.
+    fn own(&mut self, relay: Relay) -> u16 {
         let slot = relay.id.slot();
+        let port = relay.socket.local_addr().port();
         if let Err(error) = self.poller.add(&relay.socket, Source::Relay(slot).token(), Interest::Read) {
             tracing::error!(target: "stunner", "worker {}: a relay is deaf: {error}", self.index);
         }
         *slot_of(&mut self.sockets.relays, slot) = Some(relay);
+        port
     }
 
     fn close_relay(&mut self, id: RelayId) {

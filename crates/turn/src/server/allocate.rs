@@ -1,6 +1,6 @@
 //! Allocate, [RFC 8656 section 7](https://www.rfc-editor.org/rfc/rfc8656#section-7).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rand_core::RngCore;
@@ -11,17 +11,17 @@ use stun::attribute::{
 use stun::{AttributeError, Class, Key, Method};
 
 use super::admission::{AllocationRequest, Denial, Policy, QuotaUnit};
-use super::allocation::{Allocation, Birth, Live, Opening, Reservation, Stage};
+use super::allocation::{Allocation, Birth, Live, Opening, Stage};
 use super::counters::DropReason;
 use super::output::{EndReason, Output, RelayError, RelayPort, Verdict};
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
+use super::reservation::{Claim, Claimed, Reservation};
 use super::respond::{self, Details, Head, signed_by};
-use super::table::Holder;
 use super::{Server, lifetime_of};
 use crate::addr::{Family, RelayId, RelayedAddr};
 use crate::credentials::Caller;
-use crate::time::{Now, RELAY_PATIENCE, RESERVATION_LIFETIME};
+use crate::time::{Now, RELAY_PATIENCE};
 
 /// What an Allocate asks for, once it is known to make sense.
 struct Wish {
@@ -30,6 +30,16 @@ struct Wish {
     refused: Option<Family>,
     port: PortWish,
     lifetime: u32,
+}
+
+/// An allocation as it is entered.
+struct Start {
+    birth: Birth,
+    /// See [`Opening::ip`].
+    ip: Option<IpAddr>,
+    unit: QuotaUnit,
+    family: Family,
+    port: RelayPort,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,56 +88,39 @@ impl<R: RngCore> Server<R> {
         // 10. The user, or the process, has as many as it may have: 486, 508. Both ports of a pair count.
         let asking = AllocationRequest { client: request.client, user: caller.user };
         let unit = policy.allocation(asking).map_err(RejectReason::from)?;
-        let (port, pair) = match wish.port {
+        let (port, token) = match wish.port {
             PortWish::Any => (RelayPort::Any, None),
             PortWish::Even => (RelayPort::Even, None),
             PortWish::EvenPair => {
                 let unit = policy.allocation(asking).map_err(RejectReason::from)?;
-                let (next, token) = self.reserve(request, caller, wish.family, unit);
-                (RelayPort::EvenPair { next }, Some((next, token)))
+                let mut token = ReservationToken([0; 8]);
+                self.rng.fill_bytes(&mut token.0);
+                let claim = claim(request, caller, token);
+                (RelayPort::EvenPair(Reservation { claim, ip, unit }), Some(token))
             }
-        };
-        let opening = Opening {
-            key: caller.key.clone(),
-            ip,
-            pair: pair.map(|(next, _)| next),
-            patience: request.now.mono + RELAY_PATIENCE,
         };
         let birth = Birth {
             transaction: request.message.transaction_id(),
             lifetime: wish.lifetime,
-            token: pair.map(|(_, token)| token),
+            token,
             refused: wish.refused,
         };
-        let (client, user, family) = (request.client, caller.user.into(), wish.family);
-        let stage = Stage::Opening(Box::new(opening));
-        let relay = self.table.open(Allocation::new(client, user, family, birth, stage, unit));
-        self.outputs.push_back(Output::OpenRelay { relay, listener: client.listener(), family, port });
+        self.open(request, caller, Start { birth, ip: Some(ip), unit, family: wish.family, port });
         Ok(Verdict::Control)
     }
 
-    /// Enters the reservation of the upper port of a pair that is about to be opened.
-    fn reserve(
-        &mut self,
-        request: &Request<'_>,
-        caller: &Caller<'_>,
-        family: Family,
-        unit: QuotaUnit,
-    ) -> (RelayId, ReservationToken) {
-        let mut token = ReservationToken([0; 8]);
-        loop {
-            self.rng.fill_bytes(&mut token.0);
-            if self.table.reservation(token).is_none() {
-                break;
-            }
-        }
-        let (listener, user) = (request.client.listener(), caller.user.into());
-        let id = self.table.reserve(Reservation { listener, user, family, token, live: None, unit });
-        (id, token)
+    /// Enters an allocation, and asks for its socket.
+    fn open(&mut self, request: &Request<'_>, caller: &Caller<'_>, start: Start) {
+        let Start { birth, ip, unit, family, port } = start;
+        let patience = request.now.mono + RELAY_PATIENCE;
+        let stage = Stage::Opening(Box::new(Opening { key: caller.key.clone(), ip, patience }));
+        let (client, user) = (request.client, caller.user.into());
+        let relay = self.table.open(Allocation::new(client, user, birth, stage, unit));
+        self.outputs.push_back(Output::OpenRelay { relay, listener: client.listener(), family, port });
     }
 
-    /// Gives a port in reserve to whoever brings its token: the same user, at the same listener. It was admitted when
-    /// it was reserved, so the policy is not asked again.
+    /// Asks for a port in reserve, on behalf of whoever brings its token. It was admitted when it was reserved, so the
+    /// policy is not asked again.
     fn claim(
         &mut self,
         request: &Request<'_>,
@@ -138,63 +131,67 @@ impl<R: RngCore> Server<R> {
         if settled.into_iter().any(|kind| request.message.has(kind)) {
             return Err(RejectReason::ConflictingAttributes.into());
         }
-        let lifetime = lifetime_of(request.optional::<Lifetime>()?);
-        let now = request.now.mono;
-        let found = self.table.reservation(token).filter(|(_, reservation)| {
-            let is_theirs =
-                reservation.listener == request.client.listener() && *reservation.user == *caller.user;
-            is_theirs && reservation.live.is_some_and(|live| now < live.expires)
-        });
-        let (id, _) = found.ok_or(RejectReason::UnknownReservation)?;
         let birth = Birth {
             transaction: request.message.transaction_id(),
-            lifetime: lifetime.as_secs() as u32,
+            lifetime: lifetime_of(request.optional::<Lifetime>()?).as_secs() as u32,
             token: None,
             refused: None,
         };
-        self.table.claim(id, |Reservation { user, family, unit, .. }, Live { relayed, .. }| {
-            let stage = Stage::Live(Live { relayed, expires: now + lifetime });
-            Allocation::new(request.client, user, family, birth, stage, unit)
-        });
-        self.announce(id);
-        Ok(self.answer_allocate(id, &caller.key))
+        let port = RelayPort::Reserved(claim(request, caller, token));
+        let (ip, unit, family) = (None, QuotaUnit::none(), default_family(request));
+        self.open(request, caller, Start { birth, ip, unit, family, port });
+        Ok(Verdict::Control)
     }
 
     /// The relay socket of a waiting allocation is there, or will never be.
     pub(super) fn relay_opened(&mut self, id: RelayId, opened: Result<u16, RelayError>, now: Now) {
+        let Some(Opening { ip: Some(ip), .. }) = self.opening(id) else { return };
+        match opened {
+            Ok(port) => self.go_live(id, SocketAddr::new(*ip, port), None, now),
+            Err(_) => self.refuse_opening(id, RejectReason::NoRelay),
+        }
+    }
+
+    /// The port in reserve that a waiting allocation is to have is there, or there is none of its.
+    pub(super) fn relay_claimed(&mut self, id: RelayId, claimed: Option<Claimed>, now: Now) {
+        let Some(Opening { ip: None, .. }) = self.opening(id) else { return };
+        match claimed {
+            Some(Claimed { port, reservation: Reservation { ip, unit, .. } }) => {
+                self.go_live(id, SocketAddr::new(ip, port), Some(unit), now);
+            }
+            None => self.refuse_opening(id, RejectReason::UnknownReservation),
+        }
+    }
+
+    fn opening(&self, id: RelayId) -> Option<&Opening> {
+        match &self.table.allocation(id)?.stage {
+            Stage::Opening(opening) => Some(opening),
+            Stage::Live(_) => None,
+        }
+    }
+
+    /// Lets a waiting allocation begin, and tells its client.
+    fn go_live(&mut self, id: RelayId, relayed: SocketAddr, unit: Option<QuotaUnit>, now: Now) {
         let Some(allocation) = self.table.allocation(id) else { return };
         let Stage::Opening(opening) = &allocation.stage else { return };
-        let Ok(port) = opened else {
-            self.refuse_opening(id);
-            return;
-        };
-        let (key, ip, pair) = (opening.key.clone(), opening.ip, opening.pair);
+        let (key, client) = (opening.key.clone(), allocation.client);
         let lifetime = Duration::from_secs(u64::from(allocation.birth.lifetime));
-        let live = |port, lifetime| Live {
-            relayed: RelayedAddr::new(SocketAddr::new(ip, port)),
-            expires: now.mono + lifetime,
-        };
-        self.table.opened(id, live(port, lifetime));
-        if let Some(pair) = pair {
-            self.table.opened(pair, live(port.saturating_add(1), RESERVATION_LIFETIME));
-        }
-        self.announce(id);
+        let relayed = RelayedAddr::new(relayed);
+        self.table.opened(id, Live { relayed, expires: now.mono + lifetime }, unit);
+        self.outputs.push_back(Output::AllocationCreated { client, relay: id, relayed });
         let _ = self.answer_allocate(id, &key);
     }
 
     /// Ends the wait for a relay socket that may still come.
     pub(super) fn give_up(&mut self, relay: RelayId) {
-        let pair = self.refuse_opening(relay);
+        self.refuse_opening(relay, RejectReason::NoRelay);
         self.outputs.push_back(Output::CloseRelay { relay });
-        self.outputs.extend(pair.map(|relay| Output::CloseRelay { relay }));
     }
 
-    /// Tells a waiting client that there is no relay socket for it, and gives the other half of a pair that was to be
-    /// opened along with it.
-    fn refuse_opening(&mut self, id: RelayId) -> Option<RelayId> {
-        let Some(Holder::Allocation(allocation)) = self.table.remove(id) else { return None };
-        let Stage::Opening(opening) = allocation.stage else { return None };
-        let reason = RejectReason::NoRelay;
+    /// Tells a waiting client that there is no relay socket for it.
+    fn refuse_opening(&mut self, id: RelayId, reason: RejectReason) {
+        let Some(allocation) = self.table.remove(id) else { return };
+        let Stage::Opening(opening) = allocation.stage else { return };
         self.counters.count_reject(reason);
         self.log_refusal(allocation.client, Method::Allocate, reason.into());
         let head = Head {
@@ -205,14 +202,6 @@ impl<R: RngCore> Server<R> {
         };
         let details = Details { key: Some(&opening.key), ..Details::default() };
         respond::error(&mut self.outputs, head, reason, details);
-        opening.pair.filter(|pair| self.table.remove(*pair).is_some())
-    }
-
-    fn announce(&mut self, relay: RelayId) {
-        let Some(allocation) = self.table.allocation(relay) else { return };
-        let Some(Live { relayed, .. }) = allocation.live() else { return };
-        let client = allocation.client;
-        self.outputs.push_back(Output::AllocationCreated { client, relay, relayed });
     }
 
     /// Answers the Allocate that made an allocation, the first time and every other time it is asked.
@@ -255,10 +244,8 @@ impl Wish {
             return Err(RejectReason::ConflictingAttributes.into());
         }
 
-        // 7. A family that is not served: 440. Without a request for one it is IPv4, or else the one there is: an
-        // IPv6-only listener would otherwise be of no use to browsers, which request none.
-        let default = if request.listener.relay_v4.is_some() { Family::V4 } else { Family::V6 };
-        let family = requested.unwrap_or(default);
+        // 7. A family that is not served: 440.
+        let family = requested.unwrap_or(default_family(request));
 
         // 8. EVEN-PORT with a reservation, for two families at once: 400.
         let port = match even {
@@ -284,6 +271,16 @@ impl Wish {
     }
 }
 
+/// The family of an allocation whose client requests none: IPv4, or else the one there is. An IPv6-only listener
+/// would otherwise be of no use to browsers, which request none.
+const fn default_family(request: &Request<'_>) -> Family {
+    if request.listener.relay_v4.is_some() { Family::V4 } else { Family::V6 }
+}
+
+fn claim(request: &Request<'_>, caller: &Caller<'_>, token: ReservationToken) -> Claim {
+    Claim { token, listener: request.client.listener(), user: caller.user.into() }
+}
+
 impl From<Denial> for RejectReason {
     fn from(denial: Denial) -> Self {
         match denial {
@@ -294,25 +291,15 @@ impl From<Denial> for RejectReason {
     }
 }
 
-/// The way every allocation and reservation ends.
+/// The way every allocation ends.
 impl<R: RngCore> Server<R> {
-    /// Ends whatever holds a relay, and gives the socket back.
+    /// Ends an allocation, live or waiting, and gives the socket back.
     pub(super) fn end(&mut self, relay: RelayId, reason: EndReason) {
-        match self.table.remove(relay) {
-            None => {}
-            Some(Holder::Reservation(_)) => self.outputs.push_back(Output::CloseRelay { relay }),
-            Some(Holder::Allocation(allocation)) => {
-                if let Stage::Opening(opening) = allocation.stage {
-                    self.outputs.push_back(Output::CloseRelay { relay });
-                    if let Some(pair) = opening.pair {
-                        self.end(pair, reason);
-                    }
-                } else {
-                    let client = allocation.client;
-                    self.outputs.push_back(Output::AllocationEnded { client, relay, reason });
-                    self.outputs.push_back(Output::CloseRelay { relay });
-                }
-            }
+        let Some(allocation) = self.table.remove(relay) else { return };
+        let client = allocation.client;
+        if allocation.live().is_some() {
+            self.outputs.push_back(Output::AllocationEnded { client, relay, reason });
         }
+        self.outputs.push_back(Output::CloseRelay { relay });
     }
 }

@@ -1,4 +1,4 @@
-//! One allocation, and one port kept in reserve; both ignorant of all others.
+//! One allocation, ignorant of all others.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -9,20 +9,19 @@ use stun::{Key, TransactionId};
 
 use super::admission::QuotaUnit;
 use super::forwarding::{ChannelKey, PermissionKey};
-use crate::addr::{Client, Family, ListenerId, RelayId, RelayedAddr};
+use crate::addr::{Client, Family, RelayedAddr};
 
 /// A client's allocation, from the moment it is asked for.
 pub(super) struct Allocation {
     pub(super) client: Client,
     /// Who may ask anything of it.
     pub(super) user: Box<str>,
-    pub(super) family: Family,
     pub(super) birth: Birth,
     pub(super) stage: Stage,
     pub(super) permissions: SmallVec<[PermissionKey; 2]>,
     pub(super) channels: SmallVec<[Bound; 1]>,
     /// Held only to be dropped.
-    _unit: QuotaUnit,
+    pub(super) unit: QuotaUnit,
 }
 
 /// What the answer to its Allocate said, so that a repeated request gets the same answer.
@@ -47,10 +46,8 @@ pub(super) enum Stage {
 pub(super) struct Opening {
     /// Signs the answer.
     pub(super) key: Key,
-    /// The address to advertise, once there is a port to go with it.
-    pub(super) ip: IpAddr,
-    /// The reservation that is opened along with it.
-    pub(super) pair: Option<RelayId>,
+    /// The address to advertise, once there is a port to go with it. Absent for a port in reserve, which has one.
+    pub(super) ip: Option<IpAddr>,
     /// When the client is told that there is no socket.
     pub(super) patience: Instant,
 }
@@ -59,6 +56,13 @@ pub(super) struct Opening {
 pub(super) struct Live {
     pub(super) relayed: RelayedAddr,
     pub(super) expires: Instant,
+}
+
+impl Live {
+    /// The family of the allocation, which is that of its peers.
+    pub(super) const fn family(&self) -> Family {
+        Family::of(self.relayed.get().ip())
+    }
 }
 
 /// A channel of an allocation.
@@ -71,16 +75,9 @@ pub(super) struct Bound {
 
 impl Allocation {
     /// An allocation without permissions and channels.
-    pub(super) fn new(
-        client: Client,
-        user: Box<str>,
-        family: Family,
-        birth: Birth,
-        stage: Stage,
-        unit: QuotaUnit,
-    ) -> Self {
+    pub(super) fn new(client: Client, user: Box<str>, birth: Birth, stage: Stage, unit: QuotaUnit) -> Self {
         let (permissions, channels) = (SmallVec::new(), SmallVec::new());
-        Self { client, user, family, birth, stage, permissions, channels, _unit: unit }
+        Self { client, user, birth, stage, permissions, channels, unit }
     }
 
     pub(super) fn live(&self) -> Option<Live> {
@@ -89,17 +86,4 @@ impl Allocation {
             Stage::Live(live) => Some(*live),
         }
     }
-}
-
-/// The upper port of a pair, waiting for whoever brings its token.
-pub(super) struct Reservation {
-    pub(super) listener: ListenerId,
-    /// Who may bring it.
-    pub(super) user: Box<str>,
-    pub(super) family: Family,
-    pub(super) token: ReservationToken,
-    /// Absent until the pair is open.
-    pub(super) live: Option<Live>,
-    /// A reserved port is a resource like any other. Goes over to the allocation that claims it.
-    pub(super) unit: QuotaUnit,
 }

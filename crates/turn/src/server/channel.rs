@@ -23,9 +23,9 @@ impl<R: RngCore> Server<R> {
         caller: &Caller<'_>,
         policy: &impl Policy,
     ) -> Result<Verdict<'static>, Reject> {
-        let (id, allocation) = self.own(request, caller)?;
+        let (id, allocation, live) = self.own(request, caller)?;
         let (family, permissions, channels) =
-            (allocation.family, allocation.permissions.len(), allocation.channels.len());
+            (live.family(), allocation.permissions.len(), allocation.channels.len());
 
         // 1. Both attributes are there and make sense: 400.
         // 2. The number is one of a channel: 400.

@@ -11,6 +11,7 @@ use stun::attribute::{XorPeerAddress, types};
 use stun::{BufferTooSmall, ChannelData, ChannelNumber, Class, Method, TransactionId, Writer};
 
 use super::reject::RejectReason;
+use super::reservation::{Claim, Reservation};
 use crate::addr::{Client, ClusterId, Family, ListenerId, PeerAddr, RelayId, RelayedAddr};
 
 /// What is to become of a packet. Borrows the payload from the packet, so that relaying copies and allocates
@@ -132,7 +133,7 @@ impl fmt::Debug for Reply {
 }
 
 /// What the caller has to do, or may want to know, after an input. To be carried out in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Output {
     /// Send a message to a client.
     Send {
@@ -148,7 +149,7 @@ pub enum Output {
         relay: RelayId,
         /// The listener it is for.
         listener: ListenerId,
-        /// The family of the socket.
+        /// The family of the socket. One that is in reserve has the family it was opened with.
         family: Family,
         /// Which port it must have.
         port: RelayPort,
@@ -183,18 +184,18 @@ pub enum Output {
 }
 
 /// Which port a relay socket must have. The owner of the sockets chooses it, unpredictably.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum RelayPort {
     /// Any.
     Any,
     /// An even one.
     Even,
-    /// An even one, with a second socket on the next higher port. Both or neither are opened; the report is the
-    /// even port.
-    EvenPair {
-        /// What the second socket will be called.
-        next: RelayId,
-    },
+    /// An even one, and the next higher port to be kept in reserve, see
+    /// [`Reservations::keep`](super::Reservations::keep). Both or neither are opened; the report is the even port.
+    EvenPair(Reservation),
+    /// One that is in reserve, see [`Reservations::claim`](super::Reservations::claim). Reported with
+    /// [`Server::handle_relay_claimed`](super::Server::handle_relay_claimed).
+    Reserved(Claim),
 }
 
 /// Why a relay socket could not be had.
@@ -256,6 +257,4 @@ pub enum DeadlineReason {
     Permission,
     /// A channel binding.
     Channel,
-    /// A port kept for the holder of a token.
-    Reservation,
 }

@@ -25,8 +25,8 @@ impl<R: RngCore> Server<R> {
         caller: &Caller<'_>,
         policy: &impl Policy,
     ) -> Result<Verdict<'static>, Reject> {
-        let (id, allocation) = self.own(request, caller)?;
-        let (family, held) = (allocation.family, allocation.permissions.len());
+        let (id, allocation, live) = self.own(request, caller)?;
+        let (family, held) = (live.family(), allocation.permissions.len());
         let max = usize::from(self.limits.max_permissions);
 
         // 1. At least one XOR-PEER-ADDRESS, and none that is broken: 400.

@@ -20,11 +20,11 @@ impl<R: RngCore> Server<R> {
         request: &Request<'_>,
         caller: &Caller<'_>,
     ) -> Result<Verdict<'static>, Reject> {
-        let (id, allocation) = self.own(request, caller)?;
+        let (id, _, live) = self.own(request, caller)?;
 
         // 1. The family is another than the allocation's: 443.
         let is_mismatch = match request.message.get::<RequestedAddressFamily>() {
-            Ok(requested) => requested.is_some_and(|requested| requested.0 != allocation.family),
+            Ok(requested) => requested.is_some_and(|requested| requested.0 != live.family()),
             Err(AttributeError::Family(_)) => true,
             Err(_) => return Err(RejectReason::MalformedAttribute.into()),
         };

@@ -4,12 +4,10 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use hashbrown::HashMap;
 use stun::ChannelNumber;
-use stun::attribute::ReservationToken;
 
-use super::admission::{Grant, PeerProtocol};
-use super::allocation::{Allocation, Bound, Live, Reservation, Stage};
+use super::admission::{Grant, PeerProtocol, QuotaUnit};
+use super::allocation::{Allocation, Bound, Live, Stage};
 use super::deadlines::Deadlines;
 use super::forwarding::{ChannelKey, Forwarding, PermissionKey};
 use super::output::{Deadline, DeadlineReason};
@@ -19,7 +17,6 @@ pub(super) struct Table {
     slots: Vec<Slot>,
     /// Slots without a holder, the one freed last at the end.
     free: Vec<u32>,
-    tokens: HashMap<[u8; 8], RelayId, foldhash::fast::RandomState>,
     forwarding: Forwarding,
     deadlines: Deadlines,
     live: usize,
@@ -27,13 +24,7 @@ pub(super) struct Table {
 
 struct Slot {
     generation: u32,
-    holder: Option<Holder>,
-}
-
-/// What a relay slot is used for.
-pub(super) enum Holder {
-    Allocation(Allocation),
-    Reservation(Reservation),
+    holder: Option<Allocation>,
 }
 
 /// What [`Table::sweep`] found out about a slot.
@@ -41,7 +32,7 @@ pub(super) enum Holder {
 pub(super) enum Swept {
     /// Its holder lives on, or there is none.
     Alive,
-    /// Its allocation or reservation has expired, and is still in the table.
+    /// Its allocation has expired, and is still in the table.
     Expired,
     /// Its allocation has waited too long for its socket, and is still in the table.
     GaveUp,
@@ -52,7 +43,6 @@ impl Table {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            tokens: HashMap::default(),
             forwarding: Forwarding::new(seed),
             deadlines: Deadlines::new(start),
             live: 0,
@@ -78,15 +68,8 @@ impl Table {
         held.map(|(at, slot)| RelayId::new(at as u32, slot.generation)).collect()
     }
 
-    pub(super) fn holder(&self, id: RelayId) -> Option<&Holder> {
-        self.slots.get(id.slot()).filter(|slot| slot.generation == id.generation())?.holder.as_ref()
-    }
-
     pub(super) fn allocation(&self, id: RelayId) -> Option<&Allocation> {
-        match self.holder(id)? {
-            Holder::Allocation(allocation) => Some(allocation),
-            Holder::Reservation(_) => None,
-        }
+        self.slots.get(id.slot()).filter(|slot| slot.generation == id.generation())?.holder.as_ref()
     }
 
     /// The allocation on a 5-tuple, with or without its socket.
@@ -95,66 +78,24 @@ impl Table {
         Some((id, self.allocation(id)?))
     }
 
-    /// The reservation a token stands for.
-    pub(super) fn reservation(&self, token: ReservationToken) -> Option<(RelayId, &Reservation)> {
-        let id = *self.tokens.get(&token.0)?;
-        match self.holder(id)? {
-            Holder::Reservation(reservation) => Some((id, reservation)),
-            Holder::Allocation(_) => None,
-        }
-    }
-
     /// Enters an allocation on a 5-tuple that has none.
     pub(super) fn open(&mut self, allocation: Allocation) -> RelayId {
         let client = allocation.client;
-        let id = self.occupy(Holder::Allocation(allocation));
+        let id = self.occupy(allocation);
         self.forwarding.attach(id, client);
         self.rearm(id);
         id
     }
 
-    /// Enters a reservation.
-    pub(super) fn reserve(&mut self, reservation: Reservation) -> RelayId {
-        let token = reservation.token;
-        let id = self.occupy(Holder::Reservation(reservation));
-        self.tokens.insert(token.0, id);
-        self.rearm(id);
-        id
-    }
-
-    /// Makes an allocation of a reservation, which brings the socket with it. The 5-tuple must have none.
-    pub(super) fn claim(&mut self, id: RelayId, make: impl FnOnce(Reservation, Live) -> Allocation) {
-        let Some(holder) = held(&mut self.slots, id) else { return };
-        let (reservation, live) = match holder.take() {
-            Some(Holder::Reservation(reservation)) => match reservation.live {
-                Some(live) => (reservation, live),
-                None => return *holder = Some(Holder::Reservation(reservation)),
-            },
-            other => return *holder = other,
-        };
-        let token = reservation.token;
-        let allocation = make(reservation, live);
-        self.tokens.remove(&token.0);
-        self.forwarding.attach(id, allocation.client);
-        if let Some(live) = allocation.live() {
-            self.forwarding.publish(id, live);
+    /// Notes that the socket of a waiting allocation is there. One that was in reserve brings its unit of the quota.
+    pub(super) fn opened(&mut self, id: RelayId, live: Live, unit: Option<QuotaUnit>) {
+        let Some(allocation) = allocation_in(&mut self.slots, id) else { return };
+        allocation.stage = Stage::Live(live);
+        if let Some(unit) = unit {
+            allocation.unit = unit;
         }
-        *holder = Some(Holder::Allocation(allocation));
+        self.forwarding.publish(id, live);
         self.live += 1;
-        self.rearm(id);
-    }
-
-    /// Notes that the socket of an allocation or reservation is there.
-    pub(super) fn opened(&mut self, id: RelayId, live: Live) {
-        match held(&mut self.slots, id).and_then(Option::as_mut) {
-            Some(Holder::Allocation(allocation)) => {
-                allocation.stage = Stage::Live(live);
-                self.forwarding.publish(id, live);
-                self.live += 1;
-            }
-            Some(Holder::Reservation(reservation)) => reservation.live = Some(live),
-            None => return,
-        }
         self.rearm(id);
     }
 
@@ -169,28 +110,21 @@ impl Table {
     }
 
     /// Takes out whatever holds a slot, with all its entries everywhere, and frees the slot.
-    pub(super) fn remove(&mut self, id: RelayId) -> Option<Holder> {
-        let holder = held(&mut self.slots, id)?.take()?;
+    pub(super) fn remove(&mut self, id: RelayId) -> Option<Allocation> {
+        let allocation = held(&mut self.slots, id)?.take()?;
         let slot = &mut self.slots[id.slot()];
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.slot() as u32);
         self.deadlines.clear(id.slot() as u32);
-        match &holder {
-            Holder::Allocation(allocation) => {
-                for bound in &allocation.channels {
-                    self.forwarding.remove_channel(bound.key);
-                }
-                for key in &allocation.permissions {
-                    self.forwarding.remove_permission(*key);
-                }
-                self.forwarding.detach(id);
-                self.live -= usize::from(allocation.live().is_some());
-            }
-            Holder::Reservation(reservation) => {
-                self.tokens.remove(&reservation.token.0);
-            }
+        for bound in &allocation.channels {
+            self.forwarding.remove_channel(bound.key);
         }
-        Some(holder)
+        for key in &allocation.permissions {
+            self.forwarding.remove_permission(*key);
+        }
+        self.forwarding.detach(id);
+        self.live -= usize::from(allocation.live().is_some());
+        Some(allocation)
     }
 
     /// Adds a permission to an allocation, or refreshes it.
@@ -245,22 +179,11 @@ impl Table {
 
     /// Clears away what has expired of an allocation, and says whether it has come to its end itself.
     pub(super) fn sweep(&mut self, id: RelayId, now: Instant) -> Swept {
-        let Some(holder) = held(&mut self.slots, id).and_then(Option::as_mut) else { return Swept::Alive };
-        match holder {
-            Holder::Reservation(Reservation { live, .. }) => {
-                if live.is_some_and(|live| now >= live.expires) {
-                    return Swept::Expired;
-                }
-            }
-            Holder::Allocation(Allocation { stage: Stage::Opening(opening), .. }) => {
-                if now >= opening.patience {
-                    return Swept::GaveUp;
-                }
-            }
-            Holder::Allocation(Allocation { stage: Stage::Live(live), .. }) if now >= live.expires => {
-                return Swept::Expired;
-            }
-            Holder::Allocation(allocation) => clear_away(allocation, &mut self.forwarding, now),
+        let Some(allocation) = allocation_in(&mut self.slots, id) else { return Swept::Alive };
+        match &allocation.stage {
+            Stage::Opening(opening) if now >= opening.patience => return Swept::GaveUp,
+            Stage::Live(live) if now >= live.expires => return Swept::Expired,
+            Stage::Opening(_) | Stage::Live(_) => clear_away(allocation, &mut self.forwarding, now),
         }
         self.rearm(id);
         Swept::Alive
@@ -272,7 +195,7 @@ impl Table {
         Some(RelayId::new(slot, self.slots[slot as usize].generation))
     }
 
-    fn occupy(&mut self, holder: Holder) -> RelayId {
+    fn occupy(&mut self, holder: Allocation) -> RelayId {
         let at = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, holder: None });
             self.slots.len() as u32 - 1
@@ -287,10 +210,7 @@ impl Table {
         let slot = id.slot() as u32;
         let first = match &self.slots[id.slot()].holder {
             None => None,
-            Some(Holder::Reservation(reservation)) => {
-                reservation.live.map(|live| (live.expires, DeadlineReason::Reservation))
-            }
-            Some(Holder::Allocation(allocation)) => Some(first_end(allocation, &self.forwarding)),
+            Some(allocation) => Some(first_end(allocation, &self.forwarding)),
         };
         match first {
             Some((at, reason)) => self.deadlines.set(slot, at, reason),
@@ -300,16 +220,13 @@ impl Table {
 }
 
 /// What a relay's slot holds, unless the slot has been given to another relay since.
-fn held(slots: &mut [Slot], id: RelayId) -> Option<&mut Option<Holder>> {
+fn held(slots: &mut [Slot], id: RelayId) -> Option<&mut Option<Allocation>> {
     let slot = slots.get_mut(id.slot()).filter(|slot| slot.generation == id.generation())?;
     Some(&mut slot.holder)
 }
 
 fn allocation_in(slots: &mut [Slot], id: RelayId) -> Option<&mut Allocation> {
-    match held(slots, id)?.as_mut()? {
-        Holder::Allocation(allocation) => Some(allocation),
-        Holder::Reservation(_) => None,
-    }
+    held(slots, id)?.as_mut()
 }
 
 /// The first end of anything an allocation has.

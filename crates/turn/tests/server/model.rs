@@ -136,7 +136,7 @@ impl Duel {
             Step::Claim { client, token } => {
                 let Some(at) = self.tokens.len().checked_sub(token + 1) else { return Default::default() };
                 let said = self.ask(client, allocate().with(self.tokens[at]));
-                (said, self.model.claim(client, self.model.tokens[at]))
+                (said, self.model.claim(client, at))
             }
             Step::Opens { relay } => {
                 let Some(relay) = self.relay(relay) else { return Default::default() };

@@ -94,7 +94,7 @@ fn port_in_reserve_counts_and_its_unit_goes_over_to_whoever_claims_it() {
     assert_eq!(world.rules.used(USER), 2);
     world.opens(1, 50_000);
     let token = token(&world);
-    assert_eq!(world.ask("bob", allocate().with(token)).len(), 2);
+    assert_eq!(world.ask("bob", allocate().with(token)).len(), 3);
     assert_eq!(world.rules.used(USER), 2);
     world.ask("alice", refresh(0));
     world.ask("bob", refresh(0));

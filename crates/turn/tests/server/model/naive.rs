@@ -36,7 +36,7 @@ pub(super) enum Holder {
     Opening {
         client: usize,
         lifetime: u32,
-        pair: Option<usize>,
+        pair: bool,
         patience: Time,
     },
     Live {
@@ -44,10 +44,6 @@ pub(super) enum Holder {
         expires: Time,
         permissions: Vec<(&'static str, Time)>,
         channels: Vec<(usize, usize, Time)>,
-    },
-    Unopened,
-    Reserved {
-        expires: Time,
     },
 }
 
@@ -57,8 +53,8 @@ pub(super) struct Model {
     pub(super) routes: usize,
     /// By relay number, from 1; those that have ended hold nothing.
     pub(super) relays: Vec<Option<Holder>>,
-    /// The number of each token's relay, in the order of the tokens.
-    pub(super) tokens: Vec<usize>,
+    /// The port each token stands for and until when, in the order of the tokens.
+    pub(super) tokens: Vec<Option<(usize, Time)>>,
 }
 
 pub(super) fn millis_of(duration: std::time::Duration) -> Time {
@@ -80,7 +76,7 @@ impl Model {
             Some(Holder::Opening { client: owner, .. } | Holder::Live { client: owner, .. }) => {
                 *owner == client
             }
-            _ => false,
+            None => false,
         };
         self.relays.iter().position(is_theirs).map(|at| at + 1)
     }
@@ -101,12 +97,7 @@ impl Model {
                 format!("ended {}: relay {relay}, {reason}", CLIENTS[client].0),
                 format!("close relay {relay}"),
             ],
-            Some(Holder::Opening { pair, .. }) => {
-                let mut lines = vec![format!("close relay {relay}")];
-                lines.extend(pair.into_iter().flat_map(|pair| self.end(pair, reason)));
-                lines
-            }
-            Some(Holder::Unopened | Holder::Reserved { .. }) => vec![format!("close relay {relay}")],
+            Some(Holder::Opening { .. }) => vec![format!("close relay {relay}")],
         }
     }
 
@@ -128,7 +119,7 @@ impl Model {
                 Some(Holder::Opening { patience, .. }) if now >= *patience => {
                     lines.extend(self.give_up(relay));
                 }
-                Some(Holder::Live { expires, .. } | Holder::Reserved { expires }) if now >= *expires => {
+                Some(Holder::Live { expires, .. }) if now >= *expires => {
                     lines.extend(self.end(relay, "Expired"));
                 }
                 Some(Holder::Live { permissions, channels, .. }) => {
@@ -150,8 +141,6 @@ impl Model {
                 times.extend(channels.iter().map(|(_, _, expires)| *expires));
                 times
             }
-            Holder::Unopened => vec![],
-            Holder::Reserved { expires } => vec![*expires],
         });
         times.min()
     }
@@ -195,8 +184,8 @@ fn refusal(client: usize, method: &str, reason: &str, code: u16, about: &str) ->
     ]
 }
 
-fn created(client: usize, relay: usize, lifetime: u32, token: &str) -> Lines {
-    let ((name, remote), port) = (CLIENTS[client], 50_000 + 2 * relay);
+fn created(client: usize, relay: usize, port: usize, lifetime: u32, token: &str) -> Lines {
+    let (name, remote) = CLIENTS[client];
     vec![
         format!("created {name}: relay {relay} at 203.0.113.1:{port}"),
         format!(
@@ -214,34 +203,38 @@ impl Model {
             return lines;
         }
         let relay = self.relays.len() + 1;
-        let pair = (port == Port::Pair).then_some(relay + 1);
+        let pair = port == Port::Pair;
         let patience = self.now + millis_of(RELAY_PATIENCE);
         self.relays.push(Some(Holder::Opening { client, lifetime: granted(lifetime), pair, patience }));
-        self.relays.extend(pair.map(|_| Some(Holder::Unopened)));
         let port = match port {
-            Port::Any => "any port".into(),
-            Port::Even => "even port".into(),
-            Port::Pair => format!("even port and relay {} above it", relay + 1),
+            Port::Any => "any port",
+            Port::Even => "even port",
+            Port::Pair => "even port and the next in reserve",
         };
         lines.push(format!("open relay {relay} for listener 1, V4, {port}"));
         lines
     }
 
-    pub(super) fn claim(&mut self, client: usize, relay: usize) -> Lines {
+    pub(super) fn claim(&mut self, client: usize, token: usize) -> Lines {
         let mut lines = self.expire();
         if self.relay_of(client).is_some() {
             lines.extend(refusal(client, "Allocate", "AllocationExists", 437, ""));
-        } else if let Some(Holder::Reserved { .. }) = self.holder(relay) {
-            let expires = self.now + 600_000;
-            let live = Holder::Live { client, expires, permissions: vec![], channels: vec![] };
-            self.relays[relay - 1] = Some(live);
-            let port = 50_000 + 2 * (relay - 1) + 1;
-            let own = 50_000 + 2 * relay;
-            let said = created(client, relay, 600, "");
-            lines.extend(said.into_iter().map(|line| line.replace(&own.to_string(), &port.to_string())));
-        } else {
-            lines.extend(refusal(client, "Allocate", "UnknownReservation", 508, ""));
+            return lines;
         }
+        let now = self.now;
+        let relay = self.relays.len() + 1;
+        lines.push(format!("open relay {relay} for listener 1, V4, port in reserve"));
+        let kept = self.tokens[token].take_if(|(_, until)| now < *until);
+        self.relays.push(kept.map(|_| Holder::Live {
+            client,
+            expires: now + 600_000,
+            permissions: vec![],
+            channels: vec![],
+        }));
+        lines.extend(match kept {
+            Some((port, _)) => created(client, relay, port, 600, ""),
+            None => refusal(client, "Allocate", "UnknownReservation", 508, ""),
+        });
         lines
     }
 
@@ -254,16 +247,11 @@ impl Model {
         let expires = now + u64::from(lifetime) * 1000;
         let live = Holder::Live { client, expires, permissions: vec![], channels: vec![] };
         self.relays[relay - 1] = Some(live);
-        let Some(pair) = pair else {
-            lines.extend(created(client, relay, lifetime, ""));
-            return lines;
-        };
-        if let Some(Holder::Unopened) = self.holder(pair) {
-            let expires = now + millis_of(RESERVATION_LIFETIME);
-            self.relays[pair - 1] = Some(Holder::Reserved { expires });
+        let port = 50_000 + 2 * relay;
+        if pair {
+            self.tokens.push(Some((port + 1, now + millis_of(RESERVATION_LIFETIME))));
         }
-        self.tokens.push(pair);
-        lines.extend(created(client, relay, lifetime, ", token"));
+        lines.extend(created(client, relay, port, lifetime, if pair { ", token" } else { "" }));
         lines
     }
 

@@ -19,7 +19,9 @@ use stun::{ChannelData, ChannelNumber, Class, Key, Message, TransactionId};
 use turn::addr::{Client, ListenerId, RelayId};
 use turn::credentials::Realm;
 use turn::nonce::NonceKey;
-use turn::server::{Deadline, Output, RelayError, RelayPort, Reply, Server, Settings, Verdict, Via};
+use turn::server::{
+    Deadline, Output, RelayError, RelayPort, Reply, Reservation, Reservations, Server, Settings, Verdict, Via,
+};
 use turn::time::Now;
 
 pub(crate) use self::ask::*;
@@ -61,6 +63,9 @@ pub(crate) struct World {
     pub(crate) now: Now,
     clients: BTreeMap<&'static str, Conversation>,
     relays: Vec<RelayId>,
+    /// What is to be kept once these relays are open.
+    pairs: BTreeMap<usize, Reservation>,
+    pub(crate) reservations: Reservations<()>,
     transactions: u64,
     stranger_nonce: Vec<u8>,
     /// The replies of the last input, as they would be sent.
@@ -97,6 +102,8 @@ impl World {
             now: start(),
             clients: BTreeMap::new(),
             relays: Vec::new(),
+            pairs: BTreeMap::new(),
+            reservations: Reservations::new(),
             transactions: 0,
             stranger_nonce: Vec::new(),
             replies: Vec::new(),
@@ -213,11 +220,15 @@ impl World {
     }
 
     pub(crate) fn opens(&mut self, relay: usize, port: u16) -> Lines {
+        if let Some(reservation) = self.pairs.remove(&relay) {
+            self.reservations.keep(reservation, port + 1, (), self.now.mono);
+        }
         self.server.handle_relay_opened(self.relay(relay), Ok(port), self.now);
         self.drain(None)
     }
 
     pub(crate) fn fails_to_open(&mut self, relay: usize) -> Lines {
+        self.pairs.remove(&relay);
         self.server.handle_relay_opened(self.relay(relay), Err(RelayError::NoPort), self.now);
         self.drain(None)
     }
@@ -234,6 +245,7 @@ impl World {
 
     pub(crate) fn reconfigures(&mut self) -> Lines {
         self.server.reconfigure(&self.rules, self.now);
+        self.reservations.retain(|id| self.rules.listeners.contains_key(&id.0));
         self.drain(None)
     }
 
@@ -260,6 +272,7 @@ impl World {
             lines.extend(self.drain(None));
         }
         self.wait(end - self.now.mono);
+        self.reservations.expire(self.now.mono);
         lines
     }
 
@@ -335,16 +348,26 @@ impl World {
                 self.relays.push(relay);
                 let number = self.relays.len();
                 let port = match port {
-                    RelayPort::Any => "any port".into(),
-                    RelayPort::Even => "even port".into(),
-                    RelayPort::EvenPair { next } => {
-                        self.relays.push(next);
-                        format!("even port and relay {} above it", number + 1)
+                    RelayPort::Any => "any port",
+                    RelayPort::Even => "even port",
+                    RelayPort::EvenPair(reservation) => {
+                        self.pairs.insert(number, reservation);
+                        "even port and the next in reserve"
+                    }
+                    RelayPort::Reserved(claim) => {
+                        let claimed =
+                            self.reservations.claim(&claim, self.now.mono).map(|((), claimed)| claimed);
+                        self.server.handle_relay_claimed(relay, claimed, self.now);
+                        "port in reserve"
                     }
                 };
                 format!("open relay {number} for listener {}, {family:?}, {port}", listener.0)
             }
-            Output::CloseRelay { relay } => format!("close relay {}", self.number(relay)),
+            Output::CloseRelay { relay } => {
+                let number = self.number(relay);
+                self.pairs.remove(&number);
+                format!("close relay {number}")
+            }
             Output::AllocationCreated { client, relay, relayed } => {
                 format!("created {}: relay {} at {}", self.name(client), self.number(relay), relayed.get())
             }
