@@ -174,7 +174,7 @@ fn an_allocation_ends_with_its_connection() {
     gateway.await_allocations(1);
     let mut second = second;
     second.goes_on();
-    second.client.send_raw(b"garbage");
+    second.client.send_raw(b"\xffgarbage");
     second.client.await_close();
     gateway.await_allocations(0);
 }
