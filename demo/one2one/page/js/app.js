@@ -88,6 +88,8 @@ setInterval(async () => {
   if (meter?.connection !== connection) meter = new Meter(connection);
   const reading = await meter.read();
   if (phone.connection !== connection) return;
+  // Some browsers do not say which of the URIs a candidate came from.
+  if (reading.local) reading.local.gateway ||= phone.gatewayOver(reading.local.transport);
   history = [...history, reading.received ?? 0].slice(-60);
   view.stats(reading, history);
   if (reading.local) phone.pathIs(reading.local);

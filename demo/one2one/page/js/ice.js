@@ -19,8 +19,13 @@ export function transportOf(uri) {
   return new URLSearchParams(query).get('transport') ?? (scheme === 'turns' ? 'tcp' : 'udp');
 }
 
-export function uriCount(configuration) {
-  return configuration.iceServers.reduce((count, server) => count + server.urls.length, 0);
+// Host and port of a TURN URI.
+export function addressOf(uri) {
+  return uri.split('?')[0].replace(/^turns?:/i, '');
+}
+
+export function uris(configuration) {
+  return configuration.iceServers.flatMap((server) => server.urls);
 }
 
 export function isRelay(candidate) {
@@ -29,7 +34,7 @@ export function isRelay(candidate) {
 
 // What a failed attempt to reach a gateway means, in words.
 export function candidateProblem({ errorCode, errorText, url }) {
-  const where = url ? ` at ${url.split('?')[0].replace(/^turns?:/, '')}` : '';
+  const where = url ? ` at ${addressOf(url)}` : '';
   if (errorCode === 401) return `The gateway${where} did not accept the credentials (401 Unauthorized).`;
   if (errorCode === 701) return `The gateway${where} could not be reached.`;
   return `The gateway${where} refused an address (${errorCode}${errorText ? ` ${errorText}` : ''}).`;

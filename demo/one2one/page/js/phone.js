@@ -4,7 +4,7 @@
 // Registration: NOT_REGISTERED -> REGISTERING -> REGISTERED. Call: NO_CALL -> PROCESSING_CALL -> IN_CALL -> NO_CALL.
 
 import { Call } from './call.js';
-import { peerConfiguration, transportOf, uriCount, isRelay } from './ice.js';
+import { addressOf, isRelay, peerConfiguration, transportOf, uris } from './ice.js';
 import { MediaProblem, closeMedia, openMedia } from './media.js';
 import { relayHint, words } from './words.js';
 
@@ -99,6 +99,12 @@ export class Phone {
     return this.#attempt?.call?.connection ?? null;
   }
 
+  // Where this window reaches the gateway over `transport`, if the configuration leaves no choice.
+  gatewayOver(transport) {
+    const [uri, ...others] = uris(peerConfiguration(this.#ice, transport));
+    return uri && others.length === 0 ? addressOf(uri) : '';
+  }
+
   // Called with what the meter read: the path of the media is known from then on.
   pathIs(local) {
     const attempt = this.#attempt;
@@ -175,9 +181,8 @@ export class Phone {
   }
 
   #sayRegistered() {
-    const { iceServers } = peerConfiguration(this.#ice, '');
-    const gateways = iceServers.flatMap(({ urls }) => urls).map(
-      (uri) => `${transportOf(uri).toUpperCase()} at ${uri.split('?')[0].replace(/^turns?:/i, '')}`);
+    const all = uris(peerConfiguration(this.#ice, ''));
+    const gateways = all.map((uri) => `${transportOf(uri).toUpperCase()} at ${addressOf(uri)}`);
     this.#view.say(words.registered(this.#name, gateways));
   }
 
@@ -263,7 +268,7 @@ export class Phone {
     this.#view.localStream(stream, this.#view.picture === 'camera');
     this.#show(attempt, 'requesting', next);
     const configuration = this.#configuration();
-    if (uriCount(configuration) === 0) throw noGateway(this.#view.transport);
+    if (uris(configuration).length === 0) throw noGateway(this.#view.transport);
     attempt.call = new Call(configuration, attempt.isCaller, stream, {
       localCandidate: (candidate) => this.#localCandidate(candidate),
       remoteStream: (remote) => this.#view.remoteStream(remote),

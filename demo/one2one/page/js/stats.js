@@ -1,5 +1,7 @@
 // What a running call measures, once per second, from getStats().
 
+import { addressOf } from './ice.js';
+
 export class Meter {
   #connection;
   #before = null;
@@ -68,7 +70,7 @@ function address(candidate) {
     address: `${host.includes(':') ? `[${host}]` : host}:${candidate.port}`,
     kind: candidate.candidateType,
     transport: candidate.relayProtocol ?? '',
-    gateway: (candidate.url ?? '').replace(/^turns?:/, '').split('?')[0],
+    gateway: addressOf(candidate.url ?? ''),
   };
 }
 

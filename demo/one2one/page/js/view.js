@@ -154,7 +154,8 @@ export class View {
     if (!local || !remote) return;
     this.#root.dataset.transport = local.transport;
     setText('tagMe', local.transport ? local.transport.toUpperCase() : local.kind);
-    setText('tagPeer', remote.kind === 'relay' ? 'relayed' : remote.kind);
+    // A relay that was heard from before it was announced counts as reflexive to some browsers.
+    setText('tagPeer', remote.kind === 'relay' || remote.kind === 'prflx' ? 'relayed' : remote.kind);
     setText('gatewayAddress', local.gateway || 'not told by this browser');
     setText('relayAddress', local.address);
     setText('peerAddress', remote.address);

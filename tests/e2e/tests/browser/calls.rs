@@ -1,5 +1,6 @@
 use e2e::{Application, Browser, Console, Coturn, Frame, IceService, Look, Manifest, Stunner, Window};
 use serde_json::Value;
+use tokio::time::Duration;
 
 /// Enough to be sure that it is a moving picture.
 const FRAMES: u64 = 100;
@@ -139,14 +140,17 @@ async fn w14_a_password_changed_after_registering_does_not_hurt() {
     tokio::join!(alice.watch(1), bob.watch(1));
 }
 
+fn ephemeral() -> Manifest {
+    Manifest::tutorial()
+        .with("authType: plaintext", "authType: ephemeral")
+        .with("userName: user-1", "sharedSecret: hush")
+        .with("\n  password: pass-1", "")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn t20_ephemeral_credentials_carry_a_call() {
     let Some(browser) = Browser::start() else { return };
-    let manifest = Manifest::tutorial()
-        .with("authType: plaintext", "authType: ephemeral")
-        .with("userName: user-1", "sharedSecret: hush")
-        .with("\n  password: pass-1", "");
-    let stunner = Stunner::start_with(&manifest);
+    let stunner = Stunner::start_with(&ephemeral());
     let (alice, _bob) = browser.talking(&stunner.url).await;
     let server = alice.console().await.ice_configuration()["iceServers"][0].clone();
     let (expiry, user) =
@@ -154,6 +158,34 @@ async fn t20_ephemeral_credentials_carry_a_call() {
     assert!(expiry.parse::<u64>().is_ok(), "{server}");
     assert_eq!(user, "alice");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w14_a_call_outlives_its_credentials() {
+    let Some(browser) = Browser::start() else { return };
+    let stunner = Stunner::start_with(&ephemeral());
+    let application = Application::start_with(0, stunner.auth_port, |settings| {
+        settings.auth.ttl = SHORT_LIFE;
+        settings.timing.credential_ttl = SHORT_LIFE;
+    })
+    .await;
+    let (alice, bob) = browser.talking(application.url()).await;
+    for window in [&alice, &bob] {
+        let renewed =
+            |lines: &[String]| lines.iter().filter(|line| line.contains("iceRestart\"")).count() >= 3;
+        while !renewed(&window.console().await.0) {
+            let frames = window.state().await.frames();
+            window.watch(frames + 15).await;
+        }
+    }
+    let lines = alice.console().await.0;
+    assert!(
+        !lines.iter().any(|line| line == "Connection: restarting"),
+        "nothing had to be saved: {lines:#?}"
+    );
+}
+
+/// Of credentials, renewed when three quarters are over.
+const SHORT_LIFE: Duration = Duration::from_secs(12);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_elsewhere_leaves_a_running_call_alone() {
