@@ -25,6 +25,7 @@ check_holds() {
   case $1 in
     python:*) "$cache/python/bin/python" -c "import ${1#python:}" >/dev/null 2>&1 ;;
     go:*) printf 'go%s\n%s\n' "${1#go:}" "$(go env GOVERSION 2>/dev/null || echo go0)" | sort --version-sort --check=quiet ;;
+    cargo:*) [[ -x $cache/cargo/bin/${1#cargo:} ]] || have "${1#cargo:}" ;;
     capture) dumpcap -D 2>/dev/null | grep -qw lo ;;
     netns) unshare --net true >/dev/null 2>&1 ;;
     *) have "$1" ;;

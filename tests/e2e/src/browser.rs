@@ -1,17 +1,24 @@
-use std::time::Duration;
+use std::process::Command;
 
 use fantoccini::ClientBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
-use kit::{Deadline, Process};
+use kit::{Deadline, Part, Process};
 use serde_json::{Map, Value, json};
 
 use crate::{PATIENCE, Window};
 
-/// A WebDriver server. Its windows are separate browsers with profiles of their own, and end with it.
+/// A make of browser. Its windows are separate browsers with profiles of their own.
 #[derive(Debug)]
 pub struct Browser {
-    port: u16,
-    _driver: Process,
+    make: Make,
+}
+
+#[derive(Debug)]
+enum Make {
+    /// One driver serves all windows.
+    Chromium { _driver: Process, port: u16 },
+    /// Each window has a driver of its own.
+    Firefox(Part),
 }
 
 /// How a window looks and what it has.
@@ -35,26 +42,36 @@ impl Look {
 }
 
 impl Browser {
-    /// Starts the WebDriver server; `None` where there is no browser.
+    /// Chromium; `None` where there is none.
     pub fn start() -> Option<Self> {
-        let mut command = kit::need("chromium")?.command("chromedriver");
-        command.arg("--port=0");
-        let driver = Process::spawn(command);
+        let driver = Process::spawn(command(&kit::need("chromium")?, "chromedriver", &["--port=0"]));
         let deadline = Deadline::after(PATIENCE);
         let port = driver.await_match(0, deadline, "the port of chromedriver", |line| {
             line.strip_suffix('.')?.rsplit_once("started successfully on port ")?.1.parse().ok()
         });
-        Some(Self { port, _driver: driver })
+        Some(Self { make: Make::Chromium { _driver: driver, port } })
+    }
+
+    /// Firefox; `None` where there is none.
+    pub fn firefox() -> Option<Self> {
+        Some(Self { make: Make::Firefox(kit::need("firefox")?) })
     }
 
     /// Opens a window, with a browser of its own, at `url`.
     pub async fn open(&self, url: &str, look: Look) -> Window {
+        let (port, capabilities, driver) = match &self.make {
+            Make::Chromium { port, .. } => (*port, chromium(look), None),
+            Make::Firefox(part) => {
+                let (driver, port) = geckodriver(part);
+                (port, firefox(look), Some(driver))
+            }
+        };
         let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities(look))
-            .connect(&format!("http://127.0.0.1:{}", self.port))
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .unwrap_or_else(|error| panic!("no browser window: {error}"));
-        let window = Window::new(client);
+        let window = Window::new(client, driver);
         window.go(url).await;
         window
     }
@@ -76,7 +93,22 @@ impl Browser {
     }
 }
 
-fn capabilities(look: Look) -> Map<String, Value> {
+fn command(part: &Part, program: &str, arguments: &[&str]) -> Command {
+    let mut command = part.command(program);
+    command.args(arguments);
+    command
+}
+
+/// A driver for one window, and its port. It cannot report ports that it chooses itself.
+fn geckodriver(part: &Part) -> (Process, u16) {
+    let [port, websocket, marionette] = [(); 3].map(|()| kit::free_port().to_string());
+    let arguments = ["--port", &port, "--websocket-port", &websocket, "--marionette-port", &marionette];
+    let driver = Process::spawn(command(part, "geckodriver", &arguments));
+    driver.await_line("Listening on ");
+    (driver, port.parse().expect("a port"))
+}
+
+fn chromium(look: Look) -> Map<String, Value> {
     let mut args = vec![
         "--headless".to_owned(),
         "--no-sandbox".to_owned(),
@@ -95,17 +127,24 @@ fn capabilities(look: Look) -> Map<String, Value> {
     if look.phone {
         options["mobileEmulation"] = json!({"deviceMetrics": {"width": 390, "height": 844, "pixelRatio": 2}});
     }
-    let capabilities = json!({
-        "acceptInsecureCerts": true,
-        "goog:chromeOptions": options,
-        "timeouts": {"pageLoad": millis(PATIENCE), "script": millis(PATIENCE)},
-    });
-    match capabilities {
-        Value::Object(capabilities) => capabilities,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    }
+    capabilities("goog:chromeOptions", options)
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+fn firefox(look: Look) -> Map<String, Value> {
+    let preferences = json!({
+        "media.navigator.streams.fake": look.camera,
+        "media.navigator.permission.disabled": true,
+        "media.peerconnection.ice.loopback": true,
+        "media.autoplay.default": 0,
+        "ui.systemUsesDarkTheme": u8::from(look.dark),
+    });
+    let size = if look.phone { ["--width=450", "--height=844"] } else { ["--width=1280", "--height=1420"] };
+    capabilities("moz:firefoxOptions", json!({"args": ["-headless", size[0], size[1]], "prefs": preferences}))
+}
+
+fn capabilities(name: &str, options: Value) -> Map<String, Value> {
+    let patience = PATIENCE.as_secs() * 1000;
+    let timeouts = json!({"pageLoad": patience, "script": patience});
+    let members = [("acceptInsecureCerts", json!(true)), (name, options), ("timeouts", timeouts)];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use fantoccini::elements::Element;
 use fantoccini::{Client, Locator};
-use kit::Deadline;
+use kit::{Deadline, Process};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
@@ -14,6 +14,8 @@ use crate::{Console, PATIENCE};
 #[derive(Debug)]
 pub struct Window {
     client: Client,
+    /// The driver, if it is for this window alone.
+    _driver: Option<Process>,
 }
 
 /// What a window shows, as the page's markup tells it.
@@ -56,8 +58,8 @@ impl State {
 }
 
 impl Window {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+    pub(crate) fn new(client: Client, driver: Option<Process>) -> Self {
+        Self { client, _driver: driver }
     }
 
     /// Loads `url`.

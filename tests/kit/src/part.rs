@@ -81,6 +81,10 @@ fn passes(check: &str) -> Option<PathBuf> {
         let is_new = numbers(version.trim().trim_start_matches("go")) >= numbers(wanted);
         return is_new.then_some(go);
     }
+    if let Some(program) = check.strip_prefix("cargo:") {
+        let built = place::cache().join("cargo/bin").join(program);
+        return is_file(&built).then_some(built).or_else(|| on_path(program));
+    }
     if check == "netns" {
         let unshare = on_path("unshare")?;
         return succeeds(Command::new(&unshare).args(["--net", "true"])).then_some(unshare);
@@ -96,7 +100,10 @@ fn passes(check: &str) -> Option<PathBuf> {
 
 /// The name under which a test asks for what a check found.
 fn program_name(check: &str) -> &str {
-    check.split_once(':').map_or(check, |(program, _)| program)
+    match check.split_once(':') {
+        Some(("cargo", program)) | Some((program, _)) => program,
+        None => check,
+    }
 }
 
 /// The parts of a version, to be compared in order.
@@ -122,7 +129,8 @@ fn is_file(path: &Path) -> bool {
 
 #[track_caller]
 fn report_missing(row: &Row, check: &str) {
-    let how = match (row.packages, check.starts_with("python:")) {
+    let from_scripts = check.starts_with("python:") || check.starts_with("cargo:");
+    let how = match (row.packages, from_scripts) {
         ("-", _) => format!("no {check}; not in Debian 12"),
         (packages, false) => format!("no {check}; on Debian: apt-get install {packages}"),
         (packages, true) => format!("no {check}; on Debian: apt-get install {packages}, then scripts/parts"),

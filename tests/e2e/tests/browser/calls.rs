@@ -130,6 +130,39 @@ async fn t20_a_turn_server_nobody_here_wrote_carries_the_call_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn t13_firefox_and_chromium_call_each_other() {
+    let (Some(chromium), Some(firefox)) = (Browser::start(), Browser::firefox()) else { return };
+    let stunner = Stunner::start();
+    let tcp = format!("{}?transport=tcp", stunner.url);
+    let (alice, bob) =
+        tokio::join!(firefox.open(&stunner.url, Look::DESKTOP), chromium.open(&tcp, Look::DESKTOP));
+    tokio::join!(alice.register("alice"), bob.register("bob"));
+    alice.call("bob").await;
+    bob.accept().await;
+    tokio::join!(alice.watch(FRAMES), bob.watch(FRAMES));
+    assert_addresses_match(&alice, &bob).await;
+    for candidate in alice.console().await.sent("onIceCandidate") {
+        // The last one is empty: there are no more.
+        let line = candidate["candidate"]["candidate"].as_str().expect("a candidate is text");
+        assert!(line.is_empty() || line.contains(" typ relay raddr 127.0.0.1 "), "{line}");
+    }
+    alice.screenshot("call-firefox").await;
+    alice.click("terminate").await;
+    tokio::join!(alice.await_end(), bob.await_end());
+    bob.call("alice").await;
+    alice.accept().await;
+    tokio::join!(alice.watch(1), bob.watch(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t13_two_firefox_windows_call_each_other() {
+    let Some(firefox) = Browser::firefox() else { return };
+    let stunner = Stunner::start();
+    let (alice, bob) = firefox.talking(&stunner.url).await;
+    tokio::join!(alice.watch(FRAMES), bob.watch(FRAMES));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn w14_a_password_changed_after_registering_does_not_hurt() {
     let Some(browser) = Browser::start() else { return };
     let stunner = Stunner::start();
