@@ -57,9 +57,11 @@ fn family() -> impl Strategy<Value = Family> {
     prop_oneof![Just(Family::V4), Just(Family::V6)]
 }
 
-fn text(most: usize) -> impl Strategy<Value = String> {
-    any::<String>().prop_map(move |mut text| {
-        while text.len() > most {
+/// Text of the longest a sender may send: in bytes, or in characters.
+fn text(bytes: usize, characters: usize) -> impl Strategy<Value = String> {
+    any::<String>().prop_map(move |text| {
+        let mut text: String = text.chars().take(characters).collect();
+        while text.len() > bytes {
             text.pop();
         }
         text
@@ -87,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn texts_survive(user in text(508), other in text(763), domain in text(255)) {
+    fn texts_survive(user in text(508, 508), other in text(508, 127), domain in text(255, 255)) {
         survives(Username::new(&user).unwrap(), ID, &mut Vec::new());
         survives(Realm::new(&other).unwrap(), ID, &mut Vec::new());
         survives(Nonce::new(&other).unwrap(), ID, &mut Vec::new());
@@ -96,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn errors_survive(code in 300..700_u16, reason in text(763), family in family(), types in vec(any::<u16>(), 0..20)) {
+    fn errors_survive(code in 300..700_u16, reason in text(508, 127), family in family(), types in vec(any::<u16>(), 0..20)) {
         let error = ErrorCode::new(code, &reason).unwrap();
         survives(error, ID, &mut Vec::new());
         survives(AddressErrorCode { family, error }, ID, &mut Vec::new());
@@ -273,20 +275,34 @@ fn wrong_values_are_refused() {
 
 #[test]
 fn texts_have_the_limits_of_rfc8489() {
-    let long = "x".repeat(1000);
+    let (long, wide) = ("x".repeat(1000), "\u{10ffff}".repeat(1000));
     macro_rules! limit {
-        ($($name:ident $max:literal)*) => {$(
-            assert!($name::new(&long[..$max]).is_ok());
-            assert_eq!($name::new(&long[..$max + 1]), Err(AttributeError::Length));
-            assert!($name::decode(&long.as_bytes()[..$max], ID).is_ok());
-            assert_eq!($name::decode(&long.as_bytes()[..$max + 1], ID), Err(AttributeError::Length));
+        ($($name:ident sends $sent:literal reads $read:literal)*) => {$(
+            assert!($name::new(&long[..$sent]).is_ok());
+            assert_eq!($name::new(&long[..$sent + 1]), Err(AttributeError::Length));
+            assert!($name::decode(&long.as_bytes()[..$read], ID).is_ok());
+            assert_eq!($name::decode(&long.as_bytes()[..$read + 1], ID), Err(AttributeError::Length));
         )*};
     }
-    limit!(Username 508 Realm 763 Nonce 763 Software 763 AlternateDomain 255);
-    assert!(ErrorCode::new(400, &long[..763]).is_ok());
-    assert_eq!(ErrorCode::new(400, &long[..764]), Err(AttributeError::Length));
+    limit!(Username sends 508 reads 763 Realm sends 127 reads 763 Nonce sends 127 reads 763);
+    limit!(Software sends 127 reads 763 AlternateDomain sends 255 reads 255);
+    // Characters are not bytes, except where the RFC says bytes.
+    assert!(Realm::new(&wide[..4 * 127]).is_ok());
+    assert_eq!(Realm::new(&wide[..4 * 128]), Err(AttributeError::Length));
+    assert!(Username::new(&wide[..4 * 127]).is_ok());
+    assert_eq!(Username::new(&wide[..4 * 128]), Err(AttributeError::Length));
+}
+
+#[test]
+fn error_codes_have_the_limits_of_rfc8489() {
+    let long = "x".repeat(1000);
+    assert!(ErrorCode::new(400, &long[..127]).is_ok());
+    assert_eq!(ErrorCode::new(400, &long[..128]), Err(AttributeError::Length));
     assert_eq!(ErrorCode::new(299, ""), Err(AttributeError::Range));
     assert_eq!(ErrorCode::new(700, ""), Err(AttributeError::Range));
+    let wire = [&[0, 0, 4, 0], long.as_bytes()].concat();
+    assert_eq!(ErrorCode::decode(&wire[..4 + 763], ID).map(|error| error.reason().len()), Ok(763));
+    refuses::<ErrorCode<'_>>(&wire[..4 + 764], AttributeError::Length);
 }
 
 #[test]

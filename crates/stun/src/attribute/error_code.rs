@@ -1,6 +1,7 @@
 //! Refusals and their reasons.
 
 use super::address::Family;
+use super::text::{MAX_CHARACTERS, characters};
 use super::{Attribute, types};
 use crate::error::AttributeError;
 use crate::message::TransactionId;
@@ -51,16 +52,15 @@ impl<'a> ErrorCode<'a> {
     /// The most bytes of reason phrase a receiver accepts.
     pub const MAX_REASON_LEN: usize = 763;
 
-    /// A code in 300..=699 with a reason for people.
+    /// A code in 300..=699 with a reason for people, to be sent.
     ///
     /// # Errors
-    /// [`AttributeError::Range`] for other codes, [`AttributeError::Length`] for more than
-    /// [`MAX_REASON_LEN`](Self::MAX_REASON_LEN) bytes of reason.
+    /// [`AttributeError::Range`] for other codes, [`AttributeError::Length`] for 128 characters of reason or more.
     pub const fn new(code: u16, reason: &'a str) -> Result<Self, AttributeError> {
         if code < 300 || code > 699 {
             return Err(AttributeError::Range);
         }
-        if reason.len() > Self::MAX_REASON_LEN {
+        if characters(reason) > MAX_CHARACTERS {
             return Err(AttributeError::Length);
         }
         Ok(Self { code, reason })
@@ -93,8 +93,11 @@ impl<'a> ErrorCode<'a> {
         if !(3..=6).contains(&class) || *number > 99 {
             return Err(AttributeError::Range);
         }
+        if reason.len() > Self::MAX_REASON_LEN {
+            return Err(AttributeError::Length);
+        }
         let reason = core::str::from_utf8(reason).map_err(|_| AttributeError::Utf8)?;
-        Self::new(u16::from(class) * 100 + u16::from(*number), reason)
+        Ok(Self { code: u16::from(class) * 100 + u16::from(*number), reason })
     }
 
     fn wire_len(&self) -> usize {

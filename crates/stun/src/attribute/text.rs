@@ -4,23 +4,52 @@ use super::{Attribute, types};
 use crate::error::AttributeError;
 use crate::message::TransactionId;
 
-/// Declares text attributes with the most bytes a receiver accepts.
+/// The longest text that is sent. Receivers accept more, see the `MAX_LEN` of each attribute.
+enum Limit {
+    Bytes(usize),
+    Characters(usize),
+}
+
+impl Limit {
+    const fn allows(&self, text: &str) -> bool {
+        match self {
+            Self::Bytes(most) => text.len() <= *most,
+            Self::Characters(most) => characters(text) <= *most,
+        }
+    }
+}
+
+/// The most characters of a text that people may read (RFC 8489 §14.8 to §14.10, §14.14).
+pub(super) const MAX_CHARACTERS: usize = 127;
+
+pub(super) const fn characters(text: &str) -> usize {
+    let (bytes, mut at, mut count) = (text.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        count += (bytes[at] & 0xC0 != 0x80) as usize;
+        at += 1;
+    }
+    count
+}
+
+/// Declares text attributes: the longest text that is sent, and the most bytes a receiver accepts.
 macro_rules! text {
-    ($($(#[$doc:meta])* $name:ident, $kind:ident, $max:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $kind:ident, $limit:expr, $max:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub struct $name<'a>(&'a str);
 
         impl<'a> $name<'a> {
-            /// The most bytes of text this attribute can carry.
+            /// The most bytes of text a receiver accepts.
             pub const MAX_LEN: usize = $max;
 
             /// Text to be sent.
             ///
             /// # Errors
-            /// [`AttributeError::Length`] if there are more than [`MAX_LEN`](Self::MAX_LEN) bytes.
+            /// [`AttributeError::Length`] if the text is longer than the RFC allows a sender, which is less than
+            /// [`MAX_LEN`](Self::MAX_LEN) as a rule.
             pub const fn new(text: &'a str) -> Result<Self, AttributeError> {
-                if text.len() > Self::MAX_LEN { Err(AttributeError::Length) } else { Ok(Self(text)) }
+                const LIMIT: Limit = $limit;
+                if LIMIT.allows(text) { Ok(Self(text)) } else { Err(AttributeError::Length) }
             }
 
             /// The text.
@@ -52,15 +81,15 @@ macro_rules! text {
 
 text! {
     /// USERNAME: who asks (RFC 8489 §14.3).
-    Username, USERNAME, 508;
+    Username, USERNAME, Limit::Bytes(508), 763;
     /// REALM: which set of users the name belongs to (RFC 8489 §14.9).
-    Realm, REALM, 763;
+    Realm, REALM, Limit::Characters(MAX_CHARACTERS), 763;
     /// NONCE: what the server wants to hear again (RFC 8489 §14.10).
-    Nonce, NONCE, 763;
+    Nonce, NONCE, Limit::Characters(MAX_CHARACTERS), 763;
     /// SOFTWARE: who wrote the program, for people (RFC 8489 §14.14).
-    Software, SOFTWARE, 763;
+    Software, SOFTWARE, Limit::Characters(MAX_CHARACTERS), 763;
     /// ALTERNATE-DOMAIN: the name in the certificate of the ALTERNATE-SERVER (RFC 8489 §14.16).
-    AlternateDomain, ALTERNATE_DOMAIN, 255;
+    AlternateDomain, ALTERNATE_DOMAIN, Limit::Bytes(255), 255;
 }
 
 impl<'a> Nonce<'a> {
