@@ -38,6 +38,14 @@ impl Transport {
             Self::Tcp | Self::Tls | Self::Dtls => true,
         }
     }
+
+    /// Whether packets come in a stream of bytes, without IP headers of their own.
+    pub(crate) const fn is_stream(self) -> bool {
+        match self {
+            Self::Tcp | Self::Tls => true,
+            Self::Udp | Self::Dtls => false,
+        }
+    }
 }
 
 /// A client, by the 5-tuple its packets come on
@@ -64,6 +72,15 @@ impl Client {
     /// The client's server-reflexive address: where replies go.
     pub const fn remote(&self) -> SocketAddr {
         self.remote
+    }
+
+    /// Whether the client's address belongs to an automatic tunnel, Teredo or 6to4
+    /// ([RFC 8656 section 21.4](https://www.rfc-editor.org/rfc/rfc8656#section-21.4)).
+    pub(crate) const fn is_tunnelled(&self) -> bool {
+        match self.remote {
+            SocketAddr::V4(_) => false,
+            SocketAddr::V6(v6) => is_tunnel(*v6.ip()),
+        }
     }
 
     /// The address of ours the client talks to: where replies must come from.
@@ -233,12 +250,18 @@ const fn hides_ipv4(ip: Ipv6Addr) -> bool {
         [0, 0, 0, 0, 0xffff, 0, _, _] => true,
         // NAT64, RFC 6052 section 2.1 and RFC 8215
         [0x64, 0xff9b, 0 | 1, ..] => true,
+        // ISATAP, RFC 5214 section 6.1
+        [_, _, _, _, 0 | 0x0200, 0x5efe, _, _] => true,
+        _ => is_tunnel(ip),
+    }
+}
+
+const fn is_tunnel(ip: Ipv6Addr) -> bool {
+    match ip.segments() {
         // Teredo, RFC 4380 section 4
         [0x2001, 0, ..] => true,
         // 6to4, RFC 3056 section 2
         [0x2002, ..] => true,
-        // ISATAP, RFC 5214 section 6.1
-        [_, _, _, _, 0 | 0x0200, 0x5efe, _, _] => true,
         _ => false,
     }
 }

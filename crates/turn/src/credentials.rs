@@ -21,13 +21,13 @@ use zeroize::Zeroizing;
 pub struct Realm(Box<str>);
 
 impl Realm {
-    /// The longest a realm may be, in bytes.
-    pub const MAX_LEN: usize = 763;
+    /// The longest a realm may be, in characters.
+    pub const MAX_LEN: usize = 127;
 
     /// # Errors
-    /// [`RealmTooLong`] above [`Realm::MAX_LEN`] bytes.
+    /// [`RealmTooLong`] above [`Realm::MAX_LEN`] characters.
     pub fn new(realm: &str) -> Result<Self, RealmTooLong> {
-        if realm.len() > Self::MAX_LEN { Err(RealmTooLong) } else { Ok(Self(realm.into())) }
+        if realm.chars().count() > Self::MAX_LEN { Err(RealmTooLong) } else { Ok(Self(realm.into())) }
     }
 
     /// The realm's text.
@@ -42,7 +42,7 @@ pub struct RealmTooLong;
 
 impl fmt::Display for RealmTooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a realm has at most {} bytes", Realm::MAX_LEN)
+        write!(f, "a realm has at most {} characters", Realm::MAX_LEN)
     }
 }
 

@@ -315,7 +315,7 @@ impl<R: RngCore> Server<R> {
                 self.request(&Request { client, message, listener, now }, policy)
             }
             Class::Indication if message.method() == Method::Send => {
-                self.send_indication(&client, &message, now)
+                self.send_indication(&client, &message, policy, now)
             }
             Class::Indication | Class::Success | Class::Error => self.drop(DropReason::Unexpected),
         }

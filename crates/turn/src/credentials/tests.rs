@@ -50,8 +50,10 @@ fn minted_password_is_the_one_other_implementations_mint() {
 
 #[test]
 fn realm_that_fits_no_attribute_is_refused() {
-    assert!(Realm::new(&"r".repeat(763)).is_ok());
-    assert!(Realm::new(&"r".repeat(764)).is_err());
+    for character in ["r", "\u{10ffff}"] {
+        assert!(Realm::new(&character.repeat(127)).is_ok());
+        assert!(Realm::new(&character.repeat(128)).is_err());
+    }
 }
 
 #[test]

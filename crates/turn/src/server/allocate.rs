@@ -58,6 +58,11 @@ impl<R: RngCore> Server<R> {
         caller: &Caller<'_>,
         policy: &impl Policy,
     ) -> Result<Verdict<'static>, Reject> {
+        // Section 21.4: a tunnel's address is no client's: 403.
+        if request.client.is_tunnelled() {
+            return Err(RejectReason::ClientForbidden.into());
+        }
+
         // 2. The 5-tuple is in use: 437, unless this is the request that took it.
         if let Some((id, allocation)) = self.table.allocation_of(&request.client) {
             let is_repeated = allocation.birth.transaction == request.message.transaction_id()

@@ -1,5 +1,6 @@
 //! The packet lane: ChannelData and Send indications from clients, datagrams from peers. Nothing here writes to the
-//! table, allocates, or looks at anything but the packet, the table and the time.
+//! table, allocates, or looks at anything but the packet, the table and the time; only a wish not to be fragmented asks
+//! what the listener speaks.
 
 use std::net::SocketAddr;
 
@@ -8,11 +9,12 @@ use stun::attribute::{Data, XorPeerAddress, types};
 use stun::{ChannelData, Message, TransactionId};
 
 use super::Server;
+use super::admission::Policy;
 use super::counters::DropReason;
 use super::forwarding::{ToClient, ToPeer};
 use super::output::{Verdict, Via};
 use super::request::is_known;
-use crate::addr::{Client, PeerAddr, RelayId};
+use crate::addr::{Client, Family, PeerAddr, RelayId};
 use crate::time::Now;
 
 impl<R: RngCore> Server<R> {
@@ -35,15 +37,22 @@ impl<R: RngCore> Server<R> {
         &mut self,
         client: &Client,
         message: &Message<'p>,
+        policy: &impl Policy,
         now: Now,
     ) -> Verdict<'p> {
-        match self.sent(client, message, now) {
+        match self.sent(client, message, policy, now) {
             Ok(verdict) => verdict,
             Err(reason) => self.drop(reason),
         }
     }
 
-    fn sent<'p>(&self, client: &Client, message: &Message<'p>, now: Now) -> Result<Verdict<'p>, DropReason> {
+    fn sent<'p>(
+        &self,
+        client: &Client,
+        message: &Message<'p>,
+        policy: &impl Policy,
+        now: Now,
+    ) -> Result<Verdict<'p>, DropReason> {
         if message.unknown_required(is_known).next().is_some() {
             return Err(DropReason::UnknownAttribute);
         }
@@ -58,7 +67,7 @@ impl<R: RngCore> Server<R> {
         }
         let peer = PeerAddr::new(peer).map_err(|_| DropReason::PeerForbidden)?;
         let ToPeer { relay, peer, cluster } = self.table.forwarding().by_address(client, peer, now.mono)?;
-        let dont_fragment = message.has(types::DONT_FRAGMENT);
+        let dont_fragment = message.has(types::DONT_FRAGMENT) && heeds_fragmentation(client, peer, policy);
         Ok(Verdict::ToPeer { relay, peer, payload, cluster, dont_fragment })
     }
 
@@ -86,4 +95,11 @@ impl<R: RngCore> Server<R> {
         self.rng.fill_bytes(&mut id);
         TransactionId::new(id)
     }
+}
+
+/// Whether the client may ask for the don't-fragment bit. Between datagrams of which either is IPv6 it may not
+/// ([RFC 8656 section 13](https://www.rfc-editor.org/rfc/rfc8656#section-13)).
+fn heeds_fragmentation(client: &Client, peer: PeerAddr, policy: &impl Policy) -> bool {
+    let is_ipv4 = client.remote().is_ipv4() && peer.family() == Family::V4;
+    is_ipv4 || policy.listener(client.listener()).is_some_and(|listener| listener.transport.is_stream())
 }

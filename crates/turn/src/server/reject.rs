@@ -39,6 +39,8 @@ pub enum RejectReason {
     PeerRefused,
     /// The address is one no peer can have, see [`canonical_peer_ip`](crate::addr::canonical_peer_ip).
     PeerForbidden,
+    /// The client's own address belongs to a tunnel between IPv4 and IPv6 that packets could be made to go round in.
+    ClientForbidden,
     /// The channel number is outside 0x4000-0x7FFF.
     InvalidChannel,
     /// The channel is bound to another peer, or the peer to another channel.
@@ -61,7 +63,7 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Unauthenticated,
         Self::WrongCredentials,
         Self::StaleNonce,
@@ -79,6 +81,7 @@ impl RejectReason {
         Self::FamilyMismatch,
         Self::PeerRefused,
         Self::PeerForbidden,
+        Self::ClientForbidden,
         Self::InvalidChannel,
         Self::ChannelConflict,
         Self::TooManyPermissions,
@@ -103,7 +106,7 @@ impl RejectReason {
             | Self::InvalidChannel
             | Self::ChannelConflict => 400,
             Self::Unauthenticated | Self::WrongCredentials => 401,
-            Self::PeerRefused | Self::PeerForbidden => 403,
+            Self::PeerRefused | Self::PeerForbidden | Self::ClientForbidden => 403,
             Self::UnknownAttribute => 420,
             Self::NoAllocation | Self::AllocationExists => 437,
             Self::StaleNonce => 438,

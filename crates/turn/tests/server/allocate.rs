@@ -291,3 +291,17 @@ fn client_is_told_when_the_socket_breaks_before_it_is_open() {
     assert_eq!(world.relay_fails(1), [refusal, answer, "close relay 1".into()]);
     assert_eq!(world.ask("alice", allocate()), ["open relay 2 for listener 1, V4, any port"]);
 }
+
+/// RFC 8656 section 21.4: a tunnel and a relay could be made to send each other the same packet again and again.
+#[test]
+fn weakness_client_in_an_automatic_tunnel_gets_no_allocation() {
+    let mut world = World::new();
+    for remote in ["[2002:c000:207::1]:5000", "[2001::3fff:fdf8]:5000"] {
+        world.meet("carol", 1, remote);
+        assert_eq!(world.ask("carol", binding()), [format!("carol <- Binding ok: mapped {remote}")]);
+        let expected = ["refused carol: Allocate for ClientForbidden", "carol <- Allocate 403: signed"];
+        assert_eq!(world.ask("carol", allocate()), expected, "{remote}");
+    }
+    world.meet("carol", 1, "[2001:db8::c]:5000");
+    assert_eq!(world.ask("carol", allocate()), ["open relay 1 for listener 1, V4, any port"]);
+}

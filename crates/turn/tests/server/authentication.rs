@@ -42,6 +42,36 @@ fn request_with_integrity_but_without_its_credentials_is_a_bad_one() {
     }
 }
 
+/// RFC 8489 section 14.3: fewer than 509 bytes are sent, and as many as RFC 5389 allowed are read.
+#[test]
+fn longest_username_there_is_can_be_a_user() {
+    let mut world = World::new();
+    for len in [508, 509, 763] {
+        let name = "u".repeat(len);
+        world.rules.listener_mut(1).authority = Authority::fixed(realm(), &name, PASS);
+        world.signs_as("alice", &name, PASS);
+        let lines = world.ask("alice", allocate());
+        assert!(lines[0].starts_with("open relay"), "{len}: {lines:?}");
+        world.closes("alice");
+    }
+    world.signs_as("alice", &"u".repeat(764), PASS);
+    assert_eq!(world.ask("alice", allocate()), ["alice <- Allocate 400"]);
+}
+
+/// SHA-256 is not offered, so a request without the older attribute is one without any.
+#[test]
+fn request_with_only_the_newer_integrity_is_challenged() {
+    let mut world = World::new();
+    let key = stun::Key::long_term(USER, REALM, PASS);
+    let mut buffer = [0; 256];
+    let id = stun::TransactionId::new([7; 12]);
+    let mut writer = stun::Writer::new(&mut buffer, Class::Request, Method::Allocate, id).unwrap();
+    writer.put_raw(types::USERNAME, USER.as_bytes()).unwrap();
+    let len = writer.finish_with_integrity_sha256(&key).unwrap();
+    world.packet("alice", &allocate().unsigned().transaction(7));
+    assert_eq!(world.sends("alice", &buffer[..len]), ["alice <- Allocate 401: nonce, realm"]);
+}
+
 #[test]
 fn right_credentials_are_accepted_and_answers_are_signed() {
     let mut world = World::new();

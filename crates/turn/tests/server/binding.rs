@@ -1,5 +1,6 @@
 //! Binding, RFC 8489 section 7.
 
+use stun::attribute::types;
 use stun::{Class, Method};
 
 use crate::support::*;
@@ -47,6 +48,29 @@ fn binding_with_attributes_nobody_may_ignore_is_refused_by_their_names() {
     let mut world = World::new();
     let ask = binding().with_raw(0x0003, &[0; 4]).with_raw(0x7777, b"x").with_raw(0x8777, b"y");
     assert_eq!(world.ask("alice", ask), ["alice <- Binding 420: unknown 0x0003 0x7777"]);
+}
+
+/// RFC 8489 section 6.3: what need not be understood, and what is understood but has no business here.
+#[test]
+fn attributes_that_can_be_ignored_are_ignored() {
+    let mut world = World::new();
+    let strange = |ask: Ask| {
+        ask.with_raw(0x8777, b"odd")
+            .with_raw(types::SOFTWARE, b"a client")
+            .with_raw(types::XOR_MAPPED_ADDRESS, b"broken")
+            .with_raw(types::ERROR_CODE, &[0, 0, 4, 0])
+            .with_raw(types::DATA, b"")
+    };
+    let mapped = ["alice <- Binding ok: mapped 198.51.100.1:5000"];
+    assert_eq!(world.ask("alice", strange(binding())), mapped);
+    assert_eq!(world.ask("alice", strange(allocate())), ["open relay 1 for listener 1, V4, any port"]);
+    world.opens(1, 50_001);
+    let lines = world.ask("alice", strange(refresh(60)));
+    assert_eq!(lines, ["alice <- Refresh ok: lifetime 60, signed"]);
+    let lines = world.ask("alice", strange(permit(&["192.0.2.7"])));
+    assert_eq!(lines, ["alice <- CreatePermission ok: signed"]);
+    let lines = world.ask("alice", strange(bind(0x4000, "192.0.2.7:9")));
+    assert_eq!(lines, ["alice <- ChannelBind ok: signed"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! ChannelBind and ChannelData, RFC 8656 section 12.
 
 use stun::attribute::{XorPeerAddress, types};
-use turn::server::RejectReason;
+use turn::server::{RejectReason, Verdict};
 
 use crate::support::*;
 
@@ -62,6 +62,23 @@ fn padding_of_channel_data_is_optional_and_not_relayed() {
     world.bind("alice", 0x4000, "192.0.2.7:9");
     for packet in [&[0x40, 0, 0, 1, b'x'][..], &[0x40, 0, 0, 1, b'x', 0, 0, 0]] {
         assert_eq!(world.sends("alice", packet), ["relay 1 -> 192.0.2.7:9: x (cluster 1)"]);
+    }
+}
+
+/// RFC 8656 section 12.5: on a stream the next message begins on a multiple of four bytes.
+#[test]
+fn channel_data_for_the_client_ends_on_a_multiple_of_four_bytes() {
+    let mut world = allocated();
+    world.bind("alice", 0x4000, "192.0.2.7:9");
+    for len in 0..9 {
+        let (relay, payload) = (world.relay(1), &b"12345678"[..len]);
+        match world.server.handle_peer(relay, addr("192.0.2.7:9"), payload, world.now) {
+            Verdict::ToClient { via, peer, payload, .. } => {
+                assert_eq!((via.header_len(peer), payload.len()), (4, len));
+                assert_eq!(4 + len + via.padding_len(len), 4 + len.next_multiple_of(4));
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Send and Data indications, RFC 8656 section 11, and what becomes of data nobody wants.
 
+use stun::attribute::Family::{V4, V6};
 use stun::attribute::{DontFragment, XorPeerAddress, types};
 use stun::{Class, Method};
 use turn::server::DropReason;
@@ -35,6 +36,32 @@ fn send_indication_may_ask_not_to_be_fragmented() {
     let mut world = permitted();
     let ask = send("192.0.2.7:9", b"hi").with(DontFragment);
     assert_eq!(world.ask("alice", ask), ["relay 1 -> 192.0.2.7:9: hi (cluster 1), unfragmented"]);
+}
+
+/// RFC 8656 section 13: only between IPv4 datagrams, and from a stream, does the client decide.
+#[test]
+fn wish_not_to_be_fragmented_is_ignored_between_datagrams_of_which_one_is_ipv6() {
+    let mut world = World::new();
+    world.rules.routes.push(route("2001:db8::/32", 1));
+    for listener in [1, 2] {
+        world.rules.listener_mut(listener).relay_v6 = Some("2001:db8:f::1".parse().unwrap());
+    }
+    let remotes = ["198.51.100.3:5000", "[2001:db8::c]:5000"];
+    let cases = [(1, 0, V4, true), (1, 0, V6, false), (1, 1, V4, false), (1, 1, V6, false)];
+    let streams = [(2, 0, V4, true), (2, 0, V6, true), (2, 1, V4, true), (2, 1, V6, true)];
+    for (number, (listener, remote, family, heeded)) in cases.into_iter().chain(streams).enumerate() {
+        world.meet("carol", listener, remotes[remote]);
+        world.ask("carol", allocate().with(requested(family)));
+        world.opens(number + 1, 50_000);
+        let ip = if family == V4 { "192.0.2.7" } else { "2001:db8::7" };
+        world.permit("carol", &[ip]);
+        let peer = std::net::SocketAddr::new(ip.parse().unwrap(), 9).to_string();
+        let lines = world.ask("carol", send(&peer, b"hi").with(DontFragment));
+        let unfragmented = if heeded { ", unfragmented" } else { "" };
+        let expected = format!("relay {} -> {peer}: hi (cluster 1){unfragmented}", number + 1);
+        assert_eq!(lines, [expected], "listener {listener}, client {}", remotes[remote]);
+        world.ask("carol", refresh(0));
+    }
 }
 
 #[test]
