@@ -43,6 +43,14 @@ export class Line {
     return true;
   }
 
+  // The server owes an answer: the connection is dead, whatever the browser believes.
+  giveUp() {
+    this.#socket.onclose = null;
+    this.#socket.onmessage = null;
+    this.#socket.close();
+    this.#lost();
+  }
+
   #receive(frame) {
     this.#log.received(frame);
     let message;

@@ -8,7 +8,8 @@ import { addressOf, isRelay, peerConfiguration, transportOf, uris } from './ice.
 import { MediaProblem, closeMedia, openMedia } from './media.js';
 import { relayHint, words } from './words.js';
 
-const ICE_PATIENCE = 6_000;
+// Twice what the server takes at most.
+const ICE_PATIENCE = 10_000;
 const NAME_RETRY = 3_000;
 const NAME_RETRIES = 30;
 
@@ -211,7 +212,7 @@ export class Phone {
     return new Promise((resolve) => {
       if (!this.#line.send({ id: 'iceConfiguration' })) return resolve();
       this.#iceWaiters.push(resolve);
-      setTimeout(resolve, ICE_PATIENCE);
+      setTimeout(() => this.#iceWaiters.includes(resolve) && this.#line.giveUp(), ICE_PATIENCE);
     });
   }
 

@@ -2,6 +2,8 @@
 
 use crate::bench::{Auth, Server, fetch_over};
 use one2one::{Listen, Settings};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpStream;
 
 const FILES: &[(&str, &str)] = &[
@@ -145,4 +147,27 @@ async fn a_taken_address_is_named() {
     let settings = Settings::new(Listen::Address(address), "127.0.0.1", 1);
     let error = one2one::serve(settings, std::future::pending()).await.unwrap_err().to_string();
     assert!(error.contains(&address.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn w18_a_mounted_certificate_is_served_even_of_version_1() {
+    let Some(openssl) = kit::need("openssl") else { return };
+    let folder = kit::temp_dir();
+    for arguments in [
+        "req -new -newkey rsa:2048 -nodes -subj /CN=webrtc-server -keyout server.key -out server.csr",
+        "x509 -req -in server.csr -signkey server.key -days 1 -out server.crt",
+    ] {
+        let mut command = openssl.command("openssl");
+        command.current_dir(folder.path()).args(arguments.split_whitespace());
+        kit::Process::run(command, kit::Deadline::default());
+    }
+    let mounted = std::fs::read(folder.path().join("server.crt")).unwrap();
+    let mounted = CertificateDer::from_pem_slice(&mounted).unwrap();
+
+    let auth = Auth::start().await;
+    let server = Server::with(&auth, |settings| settings.keys = Some(folder.path().to_owned())).await;
+    let stream = server.tls().await;
+    assert_eq!(stream.get_ref().1.peer_certificates(), Some(&[mounted][..]));
+    let (head, _) = fetch_over(stream, "GET /healthz HTTP/1.1").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
 }
