@@ -41,7 +41,11 @@ pub(crate) struct Direction {
 
 impl Direction {
     pub(crate) fn count(&self, bytes: usize) {
-        self.packets.add(1);
+        self.count_all(1, bytes);
+    }
+
+    pub(crate) fn count_all(&self, packets: usize, bytes: usize) {
+        self.packets.add(packets as u64);
         self.bytes.add(bytes as u64);
     }
 }

@@ -40,11 +40,13 @@ use crate::reserve::Reserve;
 use crate::stream::{Stream, Timeouts};
 use crate::view::{View, slot_of};
 
-/// Packets in memory at a time. Few enough that they stay in the processor's cache.
+/// Packets, or trains of them, in memory at a time. Few enough that they stay in the processor's cache.
 const ARENA_SLOTS: u16 = 128;
-/// Datagrams taken from a listener's socket in one turn.
+/// Datagrams that wait to be sent at a time: those of all trains in memory, as a rule.
+const QUEUE: usize = 1024;
+/// Packets or trains taken from a listener's socket in one turn.
 const CLIENT_BATCH: usize = 48;
-/// Datagrams taken from a relay socket in one turn. Peers of one client seldom send more between two turns.
+/// The same from a relay socket. Peers of one client seldom send more between two turns.
 const PEER_BATCH: usize = 16;
 /// Connections accepted from one socket in one turn.
 const ACCEPT_BATCH: usize = 16;
@@ -214,7 +216,7 @@ impl Shard {
             reserve,
             reserve_ends: VecDeque::new(),
             arena: Arena::new(ARENA_SLOTS),
-            queue: SendQueue::new(usize::from(ARENA_SLOTS)),
+            queue: SendQueue::new(QUEUE),
             sockets: Sockets::default(),
             streams: Slab::new(),
             stream_of: HashMap::default(),

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "arrays of raw pointers are kept between calls, unused")]
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use crate::cmsg::Control;
 
@@ -65,6 +66,45 @@ impl Span {
     }
 }
 
+/// A message as it lies in an arena: what stands in front of it, itself, and how many zero bytes follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// A header that stands elsewhere. Several messages may have the same one.
+    pub head: Option<Span>,
+    /// The message, behind a header of its own if there is room in front of it.
+    pub body: Span,
+    /// So many zero bytes belong behind it.
+    pub padding: u8,
+}
+
+/// What padding is taken from.
+static ZEROES: [u8; u8::MAX as usize] = [0; u8::MAX as usize];
+
+impl Parts {
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.head.map_or(0, |head| head.len()) + self.body.len() + usize::from(self.padding)
+    }
+
+    /// It has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its bytes, in order.
+    pub fn bytes<'a>(&self, arena: &'a Arena) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let head = self.head.map(|head| arena.bytes(head));
+        let padding = (self.padding > 0).then(|| &ZEROES[..usize::from(self.padding)]);
+        head.into_iter().chain([arena.bytes(self.body)]).chain(padding)
+    }
+}
+
+impl From<Span> for Parts {
+    fn from(body: Span) -> Self {
+        Self { head: None, body, padding: 0 }
+    }
+}
+
 /// What is known about the bytes of one slot.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Meta {
@@ -93,10 +133,14 @@ pub struct Packet<'a> {
 impl<'a> Packet<'a> {
     /// The datagrams of the packet with their offsets in it: itself, unless the socket receives trains.
     pub fn datagrams(self) -> impl Iterator<Item = (usize, &'a [u8])> {
-        let step = self.segment.max(1);
+        self.places().map(move |place| (place.start, &self.bytes[place]))
+    }
+
+    /// Where in the packet its datagrams are.
+    pub fn places(self) -> impl ExactSizeIterator<Item = Range<usize>> + use<> {
+        let (len, step) = (self.bytes.len(), self.segment.max(1));
         // An empty datagram is one, too.
-        let ends = self.bytes.len().max(1);
-        (0..ends).step_by(step).map(move |at| (at, &self.bytes[at..self.bytes.len().min(at + step)]))
+        (0..len.max(1)).step_by(step).map(move |at| at..len.min(at + step))
     }
 }
 

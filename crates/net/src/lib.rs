@@ -30,7 +30,7 @@ mod send;
 mod tcp;
 mod udp;
 
-pub use buffer::{Arena, HEADROOM, Packet, SLOT_CAPACITY, Slot, Span};
+pub use buffer::{Arena, HEADROOM, Packet, Parts, SLOT_CAPACITY, Slot, Span};
 pub use options::{TcpOptions, UdpOptions, probe_tcp, probe_udp};
 pub use poll::{Event, Events, Interest, Poller, Token, Waker};
 pub use send::{Outgoing, SendQueue, Sent};

@@ -34,7 +34,7 @@ impl UdpOptions {
         dual_stack: true,
         receive_buffer: 4 << 20,
         send_buffer: 4 << 20,
-        receive_trains: false,
+        receive_trains: true,
         send_trains: true,
     };
 
@@ -45,7 +45,7 @@ impl UdpOptions {
         dual_stack: false,
         receive_buffer: 512 << 10,
         send_buffer: 512 << 10,
-        receive_trains: false,
+        receive_trains: true,
         send_trains: true,
     };
 }

@@ -10,7 +10,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use self::batch::Batch;
-use crate::buffer::{Arena, Span};
+use crate::buffer::{Arena, Parts, Span};
 use crate::udp::UdpSocket;
 
 /// A datagram that waits in a [`SendQueue`].
@@ -52,10 +52,10 @@ pub struct SendQueue {
     batch: Batch,
 }
 
-/// A datagram: what stands in front of it, and itself.
+/// A datagram.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
-    head: Option<Span>,
+    parts: Parts,
     outgoing: Outgoing,
 }
 
@@ -96,15 +96,17 @@ impl SendQueue {
     /// # Panics
     /// If the queue is full: check [`Self::free`] and flush.
     pub fn push(&mut self, outgoing: Outgoing) {
-        self.push_waiting(Waiting { head: None, outgoing });
+        self.push_waiting(Waiting { parts: outgoing.span.into(), outgoing });
     }
 
-    /// Adds a datagram with a header that stands elsewhere. Several datagrams may have the same one.
+    /// Adds a datagram with a header that stands elsewhere, if it has one, and so many zero bytes behind it. Several
+    /// datagrams may have the same header.
     ///
     /// # Panics
     /// If the queue is full: check [`Self::free`] and flush.
-    pub fn push_with_head(&mut self, head: Span, outgoing: Outgoing) {
-        self.push_waiting(Waiting { head: Some(head), outgoing });
+    pub fn push_parts(&mut self, head: Option<Span>, outgoing: Outgoing, padding: u8) {
+        let parts = Parts { head, body: outgoing.span, padding };
+        self.push_waiting(Waiting { parts, outgoing });
     }
 
     fn push_waiting(&mut self, waiting: Waiting) {
@@ -146,11 +148,11 @@ impl SendQueue {
 /// One by one, and behind a copy of their header if they have one: this is rare.
 fn send_unfragmented(run: Run<'_>, arena: &Arena, socket: &UdpSocket) -> Sent {
     let mut total = Sent::default();
-    for Waiting { head, outgoing } in run.iter() {
-        let bytes = arena.bytes(outgoing.span);
-        let result = match head {
-            None => socket.send_unfragmented(bytes, outgoing.to),
-            Some(head) => socket.send_unfragmented(&[arena.bytes(*head), bytes].concat(), outgoing.to),
+    for Waiting { parts, outgoing } in run.iter() {
+        let result = if parts.len() == parts.body.len() {
+            socket.send_unfragmented(arena.bytes(parts.body), outgoing.to)
+        } else {
+            socket.send_unfragmented(&parts.bytes(arena).collect::<Vec<_>>().concat(), outgoing.to)
         };
         total.count(result.map(|_| 1), 1);
     }
@@ -159,7 +161,7 @@ fn send_unfragmented(run: Run<'_>, arena: &Arena, socket: &UdpSocket) -> Sent {
 
 impl Waiting {
     fn len(&self) -> usize {
-        self.head.map_or(0, |head| head.len()) + self.outgoing.span.len()
+        self.parts.len()
     }
 
     /// Leaves from the same address for the same destination.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::addr::canonical;
+use crate::buffer::{Arena, Parts};
 use crate::options::{TcpOptions, open_tcp};
 
 /// How long the other side may be silent before the kernel asks whether it is still there.
@@ -172,10 +173,26 @@ impl TcpStream {
     /// # Errors
     /// If the message does not fit, because the other side reads too slowly.
     pub fn queue(&mut self, message: &[u8]) -> Result<(), WriteQueueFull> {
-        if self.unsent.len() + message.len() > self.limit {
+        self.queue_all(message.len(), [message])
+    }
+
+    /// Queues a message that lies in an arena.
+    ///
+    /// # Errors
+    /// As for [`Self::queue`].
+    pub fn queue_parts(&mut self, arena: &Arena, message: &Parts) -> Result<(), WriteQueueFull> {
+        self.queue_all(message.len(), message.bytes(arena))
+    }
+
+    fn queue_all<'b>(
+        &mut self,
+        len: usize,
+        parts: impl IntoIterator<Item = &'b [u8]>,
+    ) -> Result<(), WriteQueueFull> {
+        if self.unsent.len() + len > self.limit {
             return Err(WriteQueueFull);
         }
-        self.unsent.extend(message);
+        parts.into_iter().for_each(|part| self.unsent.extend(part));
         Ok(())
     }
 

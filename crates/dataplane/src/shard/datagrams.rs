@@ -1,12 +1,38 @@
 //! The packet lane: datagrams from clients and peers, and where the TURN server wants them to go.
 
 use std::io;
+use std::ops::Range;
 
-use net::{Outgoing, Slot, Span};
+use net::{Outgoing, Parts, Slot, Span};
 use turn::addr::{Client, ClusterId, ListenerId, PeerAddr, RelayId};
 use turn::server::{Verdict, Via};
 
 use super::{CLIENT_BATCH, PEER_BATCH, Shard, Sockets, Turn, local_address};
+
+/// The headers of one packet's datagrams.
+struct Heads {
+    /// The last one, for what, and for which length.
+    last: Option<(Via, usize, Span)>,
+    /// Where those are that have no room in front of their datagram, and how many bytes they take.
+    elsewhere: Option<(Slot, usize)>,
+    /// They must be sent from there before anything else happens.
+    at_once: bool,
+}
+
+impl Heads {
+    const NONE: Self = Self { last: None, elsewhere: None, at_once: false };
+
+    /// Room for another one.
+    fn room(&mut self, len: usize, take: impl FnOnce() -> (Slot, bool)) -> (Slot, usize) {
+        let (slot, at) = self.elsewhere.unwrap_or_else(|| {
+            let (slot, at_once) = take();
+            self.at_once = at_once;
+            (slot, 0)
+        });
+        self.elsewhere = Some((slot, at + len));
+        (slot, at)
+    }
+}
 
 impl Shard {
     pub(super) fn receive_from_clients(&mut self, slot: usize, turn: Turn<'_>) {
@@ -15,25 +41,32 @@ impl Shard {
         match self.arena.receive(&port.socket, CLIENT_BATCH) {
             Ok(packets) => {
                 let id = ListenerId(slot as u16);
-                packets.for_each(|packet| self.handle_client_datagram(id, packet, turn));
+                packets.for_each(|packet| self.handle_client_packet(id, packet, turn));
             }
             Err(error) => self.report_broken("listener", &error),
         }
     }
 
-    fn handle_client_datagram(&mut self, id: ListenerId, slot: Slot, turn: Turn<'_>) {
+    /// Handles what one client sent: a datagram, or a train of them.
+    fn handle_client_packet(&mut self, id: ListenerId, slot: Slot, turn: Turn<'_>) {
         let Some(port) = self.sockets.udp.get(usize::from(id.0)).and_then(Option::as_ref) else { return };
         let packet = self.arena.packet(slot);
-        port.meter.of(self.index).rx.count(packet.bytes.len());
+        let places = packet.places();
+        port.meter.of(self.index).rx.count_all(places.len(), packet.bytes.len());
         if packet.truncated {
             self.metrics.worker(self.index).truncated.add(1);
             return;
         }
         let client = Client::new(id, packet.from, local_address(&port.socket, packet.to));
-        let verdict = self.server.handle_client(client, packet.bytes, turn.view, turn.now);
-        match verdict {
+        places.for_each(|place| self.handle_client_datagram(client, slot, place, turn));
+    }
+
+    fn handle_client_datagram(&mut self, client: Client, slot: Slot, place: Range<usize>, turn: Turn<'_>) {
+        let datagram = &self.arena.payload(slot)[place.clone()];
+        match self.server.handle_client(client, datagram, turn.view, turn.now) {
             Verdict::ToPeer { relay, peer, payload, cluster, dont_fragment } => {
-                let span = Span::payload(slot, offset_in(packet.bytes, payload), payload.len());
+                let at = place.start + offset_in(datagram, payload);
+                let span = Span::payload(slot, at, payload.len());
                 self.send_to_peer(relay, peer, span, dont_fragment, cluster, turn);
             }
             Verdict::ToClient { .. } | Verdict::Control => {}
@@ -47,7 +80,7 @@ impl Shard {
         let Some(relay) = self.sockets.relays.get(slot).and_then(Option::as_ref) else { return };
         let id = relay.id;
         match self.arena.receive(&relay.socket, PEER_BATCH) {
-            Ok(packets) => packets.for_each(|packet| self.handle_peer_datagram(id, packet, turn)),
+            Ok(packets) => packets.for_each(|packet| self.handle_peer_packet(id, packet, turn)),
             Err(error) => {
                 self.report_broken("relay", &error);
                 self.server.handle_relay_failed(id, turn.now);
@@ -56,24 +89,33 @@ impl Shard {
         }
     }
 
-    fn handle_peer_datagram(&mut self, relay: RelayId, slot: Slot, turn: Turn<'_>) {
+    /// Handles what one peer sent: a datagram, or a train of them.
+    fn handle_peer_packet(&mut self, relay: RelayId, slot: Slot, turn: Turn<'_>) {
         let packet = self.arena.packet(slot);
         if packet.truncated {
             self.metrics.worker(self.index).truncated.add(1);
             return;
         }
-        match self.server.handle_peer(relay, packet.from, packet.bytes, turn.now) {
-            Verdict::ToClient { client, via, peer, payload, cluster } => {
-                let len = payload.len();
-                self.send_to_client(client, via, peer, slot, len);
-                if let Some(meter) = turn.view.cluster(cluster) {
-                    meter.of(self.index).rx.count(len);
+        let mut heads = Heads::NONE;
+        for place in packet.places() {
+            let packet = self.arena.packet(slot);
+            match self.server.handle_peer(relay, packet.from, &packet.bytes[place.clone()], turn.now) {
+                Verdict::ToClient { client, via, peer, payload, cluster } => {
+                    if let Some(meter) = turn.view.cluster(cluster) {
+                        meter.of(self.index).rx.count(payload.len());
+                    }
+                    if let Some(parts) = self.message(via, peer, slot, place, &mut heads) {
+                        self.send_to_client(client, parts);
+                    }
                 }
+                Verdict::ToPeer { .. } | Verdict::Control => {}
+                Verdict::Dropped(_) => self.counters_changed = true,
             }
-            Verdict::ToPeer { .. } | Verdict::Control => {}
-            Verdict::Dropped(_) => self.counters_changed = true,
         }
         self.carry_out(turn);
+        if heads.at_once {
+            self.flush_datagrams();
+        }
     }
 
     /// Sends a payload, which may be part of a larger packet, from a relay socket.
@@ -93,47 +135,74 @@ impl Shard {
             meter.of(self.index).tx.count(span.len());
         }
         let socket = Sockets::relay_number(relay);
-        self.enqueue(Outgoing { socket, span, to: peer.get(), from: None, dont_fragment });
+        self.make_room_in_queue();
+        self.queue.push(Outgoing { socket, span, to: peer.get(), from: None, dont_fragment });
     }
 
-    /// Sends what a peer sent, the whole packet in a slot, to a client: the header goes into the headroom.
-    fn send_to_client(&mut self, client: Client, via: Via, peer: PeerAddr, slot: Slot, len: usize) {
-        let header_len = via.header_len(peer);
-        // A UDP payload always fits the length field of its header.
-        if via.write_header(peer, len, self.arena.headroom(slot, header_len)).is_err() {
-            return;
+    /// Puts a header in front of a datagram from a peer: where there is room if it is the first of its packet,
+    /// elsewhere if another one ends there. Datagrams of one length on one channel share theirs.
+    fn message(
+        &mut self,
+        via: Via,
+        peer: PeerAddr,
+        slot: Slot,
+        place: Range<usize>,
+        heads: &mut Heads,
+    ) -> Option<Parts> {
+        let len = place.len();
+        let body = Span::payload(slot, place.start, len);
+        let padding = via.padding_len(len) as u8;
+        if let Some((last, last_len, head)) = heads.last
+            && (last, last_len) == (via, len)
+        {
+            return Some(Parts { head: Some(head), body, padding });
         }
-        let padding = via.padding_len(len);
-        self.arena.pad(slot, len, padding);
-        self.send_span(client, Span::with_header(slot, header_len, len + padding));
+        let header_len = via.header_len(peer);
+        let (bytes, head) = if place.start == 0 {
+            (self.arena.headroom(slot, header_len), Span::with_header(slot, header_len, 0))
+        } else {
+            let (elsewhere, at) = heads.room(header_len, || self.take_slot());
+            let bytes = &mut self.arena.payload_mut(elsewhere)[at..at + header_len];
+            (bytes, Span::payload(elsewhere, at, header_len))
+        };
+        // A UDP payload always fits the length field of its header.
+        via.write_header(peer, len, bytes).ok()?;
+        heads.last = Some((via, len, head));
+        Some(Parts { head: Some(head), body, padding })
+    }
+
+    /// A slot for bytes of our own. It may be the one that must be sent from at once, as the second value tells.
+    pub(super) fn take_slot(&mut self) -> (Slot, bool) {
+        self.arena.take().map_or_else(|| (self.arena.spare(), true), |slot| (slot, false))
     }
 
     /// Sends bytes of the arena to a client, whatever it is connected by.
-    pub(super) fn send_span(&mut self, client: Client, span: Span) {
+    pub(super) fn send_to_client(&mut self, client: Client, parts: Parts) {
         if !self.stream_of.is_empty()
             && let Some(&key) = self.stream_of.get(&client)
         {
-            self.write_to_stream(key, span);
+            self.write_to_stream(key, parts);
             return;
         }
         let id = client.listener();
         if let Some(port) = self.sockets.udp.get(usize::from(id.0)).and_then(Option::as_ref) {
-            port.meter.of(self.index).tx.count(span.len());
+            port.meter.of(self.index).tx.count(parts.len());
         }
-        self.enqueue(Outgoing {
+        self.make_room_in_queue();
+        let outgoing = Outgoing {
             socket: Sockets::listener_number(id),
-            span,
+            span: parts.body,
             to: client.remote(),
             from: Some(client.local().ip()),
             dont_fragment: false,
-        });
+        };
+        self.queue.push_parts(parts.head, outgoing, parts.padding);
     }
 
-    fn enqueue(&mut self, outgoing: Outgoing) {
+    fn make_room_in_queue(&mut self) {
         if self.queue.free() == 0 {
             self.flush_datagrams();
         }
-        self.queue.push(outgoing);
     }
 
     fn report_broken(&self, what: &str, error: &io::Error) {

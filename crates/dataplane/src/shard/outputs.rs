@@ -35,12 +35,9 @@ impl Shard {
     /// Puts a message behind the packets that already wait for the same client.
     fn reply(&mut self, client: Client, message: &[u8]) {
         self.counters_changed = true;
-        let (slot, at_once) = match self.arena.take() {
-            Some(slot) => (slot, false),
-            None => (self.arena.spare(), true),
-        };
+        let (slot, at_once) = self.take_slot();
         self.arena.payload_mut(slot)[..message.len()].copy_from_slice(message);
-        self.send_span(client, Span::payload(slot, 0, message.len()));
+        self.send_to_client(client, Span::payload(slot, 0, message.len()).into());
         if at_once {
             self.flush_datagrams();
         }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
-use net::{Event, Flush, Interest, Read, Slot, Span, TcpStream};
+use net::{Event, Flush, Interest, Parts, Read, Slot, Span, TcpStream};
 use turn::addr::{Client, ListenerId};
 use turn::server::{DropReason, Verdict};
 
@@ -135,13 +135,13 @@ impl Shard {
     }
 
     /// Queues a message for a connection; it is written at the end of the turn, together with others.
-    pub(super) fn write_to_stream(&mut self, key: usize, span: Span) {
+    pub(super) fn write_to_stream(&mut self, key: usize, parts: Parts) {
         let stream = &mut self.streams[key];
-        if stream.tcp.queue(self.arena.bytes(span)).is_err() {
+        if stream.tcp.queue_parts(&self.arena, &parts).is_err() {
             self.metrics.worker(self.index).slow_reader.add(1);
             return;
         }
-        stream.meter.of(self.index).tx.count(span.len());
+        stream.meter.of(self.index).tx.count(parts.len());
         if !stream.unflushed {
             stream.unflushed = true;
             self.unflushed.push(key);

@@ -49,8 +49,8 @@ impl Batch {
             trains: Vec::with_capacity(capacity),
             names: vec![EMPTY_NAME; capacity],
             controls: vec![Control::EMPTY; capacity],
-            // A header and a body each.
-            vectors: Vec::with_capacity(2 * capacity),
+            // A header, a body and padding each.
+            vectors: Vec::with_capacity(3 * capacity),
             headers: Vec::with_capacity(capacity),
         }
     }
@@ -165,10 +165,7 @@ impl Batch {
             run = others;
             let before = self.vectors.len();
             for waiting in own.iter() {
-                if let Some(head) = waiting.head {
-                    gather(&mut self.vectors, before, arena.bytes(head));
-                }
-                gather(&mut self.vectors, before, arena.bytes(waiting.outgoing.span));
+                waiting.parts.bytes(arena).for_each(|bytes| gather(&mut self.vectors, before, bytes));
             }
             let vectors = self.vectors.len() - before;
             self.trains.push(Train { datagrams: own.len(), len: own.get(0).len(), vectors });
