@@ -48,7 +48,7 @@ pub struct Cli {
     #[arg(long, env = "STUNNER_LISTENER", hide_env_values = true)]
     listener: Option<String>,
 
-    /// Another origin whose pages may use this server, such as https://calls.example.com (may be repeated)
+    /// Another origin whose pages may use this server, such as `https://calls.example.com` (may be repeated)
     #[arg(long = "origin", value_name = "ORIGIN")]
     origins: Vec<String>,
 
