@@ -5,7 +5,7 @@ CRATES ?=
 
 .PHONY: help
 help: ## list what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{ name = $$1; $$1 = ""; printf "make %-13s%s\n", name, $$0 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | awk '{ name = $$1; $$1 = ""; printf "make %-19s%s\n", name, $$0 }'
 
 .PHONY: demo
 demo: ## build everything and start the tutorial on this machine
@@ -46,6 +46,16 @@ bench: ## this project, coturn and a bare forwarder in one table of measurements
 bench-quick: ## the most telling part of that table, in less than two minutes
 	@cargo build --release --locked -p bench -p stunnerd
 	@target/release/bench --quick $(ARGS)
+
+.PHONY: bench-micro
+bench-micro: ## time the codec, look-ups and rewriting, without sockets
+	cargo bench --locked -p bench --bench kernels -- $(ARGS)
+
+# BLESS=1 makes what is counted now the baseline.
+.PHONY: bench-instructions
+bench-instructions: ## count their instructions and compare with the baseline in the repository
+	@cargo build --release --locked -p bench
+	@target/release/bench instructions $(ARGS)
 
 .PHONY: deny
 deny: ## licences, bans and advisories of dependencies (needs cargo-deny)

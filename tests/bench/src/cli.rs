@@ -12,7 +12,7 @@ use crate::case::{self, Case};
 use crate::measure::{Bench, Times};
 use crate::report::Report;
 use crate::server::{LISTENS, Subject};
-use crate::{forward, machine};
+use crate::{forward, instructions, machine};
 
 /// Measures this project's server, coturn and a bare forwarder against each other and prints a table
 #[derive(Debug, Parser)]
@@ -28,6 +28,16 @@ pub struct Cli {
 enum Command {
     /// Forward packets without knowing TURN; what the table calls the bare forwarder
     Forward(forward::Settings),
+    /// Count the instructions of the inner parts and compare them with the baseline in the repository
+    Instructions(instructions::Settings),
+    /// Repeat an inner part, to be watched by another program
+    #[command(hide = true)]
+    Repeat {
+        /// Its name
+        kernel: String,
+        /// How often
+        times: u64,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +78,8 @@ impl Cli {
             Some(Command::Forward(settings)) => {
                 forward::run(settings, |address| say(&format!("{LISTENS}{address}")))
             }
+            Some(Command::Instructions(settings)) => instructions::compare(&settings),
+            Some(Command::Repeat { kernel, times }) => instructions::repeat(&kernel, times),
             None if self.run.list => {
                 case::all().iter().try_for_each(|case| say(&format!("{}{}", case.name, mark(case))))
             }
@@ -135,7 +147,7 @@ impl Run {
     }
 }
 
-fn say(line: &str) -> io::Result<()> {
+pub(crate) fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()

@@ -8,6 +8,7 @@
 //! - [`wires`], [`load`]: sockets of clients and peers, and packets between them.
 //! - [`session`], [`signalling`]: clients' requests.
 //! - [`server`], [`case`], [`measure`], [`report`]: what is measured, how, and how it is told.
+//! - [`kernels`], [`instructions`]: the inner parts without sockets, and how many instructions they take.
 //! - [`machine`], [`stats`], [`clock`], [`place`]: reading the kernel's accounts, arithmetic, time, addresses.
 
 #![forbid(unsafe_code)]
@@ -16,6 +17,8 @@ pub mod case;
 pub mod cli;
 pub mod clock;
 pub mod forward;
+pub mod instructions;
+pub mod kernels;
 pub mod load;
 pub mod machine;
 pub mod measure;

@@ -35,7 +35,9 @@ pub enum Figure {
     CpuPerPacketAmongIdle,
     /// Microseconds of the server's processor time for each client that came and went.
     CpuPerAllocation,
-    /// Bytes of memory for each allocation that does nothing.
+    /// Allocations that do nothing.
+    Allocations,
+    /// Bytes of memory for each of them.
     BytesPerAllocation,
     /// Relayed packets a second.
     PacketsPerSecond,

@@ -155,7 +155,12 @@ impl Kind {
                 Figure::Percentile99,
                 Figure::ServerBusy,
             ],
-            Self::Idle => &[Figure::BytesPerAllocation, Figure::CpuPerPacket, Figure::CpuPerPacketAmongIdle],
+            Self::Idle => &[
+                Figure::Allocations,
+                Figure::BytesPerAllocation,
+                Figure::CpuPerPacket,
+                Figure::CpuPerPacketAmongIdle,
+            ],
             Self::Overload => &[
                 Figure::PacketsPerSecond,
                 Figure::Offered,
@@ -183,6 +188,7 @@ impl Figure {
             Self::CpuPerPacket => "CPU/packet µs",
             Self::CpuPerPacketAmongIdle => "among idle µs",
             Self::CpuPerAllocation => "CPU/allocation µs",
+            Self::Allocations => "allocations",
             Self::BytesPerAllocation => "bytes/allocation",
             Self::PacketsPerSecond => "packets/s",
             Self::AllocationsPerSecond => "allocations/s",
@@ -204,7 +210,10 @@ impl Figure {
             Self::CpuPerPacket | Self::CpuPerPacketAmongIdle | Self::Loss | Self::Offered => 2,
             Self::CpuPerAllocation | Self::Median | Self::Percentile99 | Self::MemoryGrowth => 1,
             Self::Allocated | Self::Refreshed => 1,
-            Self::BytesPerAllocation | Self::PacketsPerSecond | Self::AllocationsPerSecond => 0,
+            Self::Allocations
+            | Self::BytesPerAllocation
+            | Self::PacketsPerSecond
+            | Self::AllocationsPerSecond => 0,
             Self::ServerBusy | Self::LoadBusy | Self::DelivererBusy => 0,
         }
     }

@@ -184,10 +184,10 @@ impl Signalling {
         due.into_iter().try_for_each(|number| self.ask(wires, number))
     }
 
-    /// Leads clients to a goal, `at_once` of them at a time, and fails unless all reach it.
+    /// Leads clients to a goal, `at_once` of them at a time, and tells what became of them.
     ///
     /// # Errors
-    /// The server refused or did not answer, or a connection broke.
+    /// A connection broke.
     pub fn lead(
         &mut self,
         wires: &mut Wires,
@@ -195,7 +195,7 @@ impl Signalling {
         numbers: impl IntoIterator<Item = usize>,
         goal: Stage,
         at_once: usize,
-    ) -> io::Result<()> {
+    ) -> io::Result<Tally> {
         let mut numbers = numbers.into_iter().fuse();
         let mut arrivals = Vec::new();
         loop {
@@ -217,7 +217,7 @@ impl Signalling {
             }
             self.tick(wires, now)?;
         }
-        self.take_tally(goal).all_reached()
+        Ok(self.take_tally(goal))
     }
 
     fn ask(&self, wires: &mut Wires, number: usize) -> io::Result<()> {

@@ -11,8 +11,8 @@ use crate::session::Stage;
 /// Clients that allocate at the same time.
 const AT_ONCE: usize = 64;
 
-/// Lets packets pass, then adds clients with a permission and a channel each that do nothing, and lets packets
-/// pass again.
+/// Lets packets pass, then adds clients with a permission and a channel each that do nothing, as many as the server
+/// takes, and lets packets pass again.
 pub(super) fn measure(
     subject: Subject,
     setting: &Setting,
@@ -28,12 +28,13 @@ pub(super) fn measure(
     for number in first..first + allocations {
         signalling.add(wires.peer(number));
     }
-    signalling.lead(wires, *clock, first..first + allocations, Stage::Bound, AT_ONCE)?;
+    let tally = signalling.lead(wires, *clock, first..first + allocations, Stage::Bound, AT_ONCE)?;
     let after = relay.server.account.resident()?;
     let among_idle = relay.run(times)?;
     Ok(Sample::from([
         (Figure::CpuPerPacket, alone[&Figure::CpuPerPacket]),
         (Figure::CpuPerPacketAmongIdle, among_idle[&Figure::CpuPerPacket]),
-        (Figure::BytesPerAllocation, after.saturating_sub(before) as f64 / allocations as f64),
+        (Figure::Allocations, tally.reached as f64),
+        (Figure::BytesPerAllocation, after.saturating_sub(before) as f64 / tally.reached as f64),
     ]))
 }

@@ -80,7 +80,7 @@ fn bind_channels(
     for number in 0..clients {
         signalling.add(wires.peer(number));
     }
-    signalling.lead(wires, clock, 0..clients, Stage::Allocated, AT_ONCE)?;
+    signalling.lead(wires, clock, 0..clients, Stage::Allocated, AT_ONCE)?.all_reached()?;
     if mode == Mode::Headless {
         for number in 0..clients {
             if let Some(partner) = signalling.relayed(number ^ 1) {
@@ -88,7 +88,7 @@ fn bind_channels(
             }
         }
     }
-    signalling.lead(wires, clock, 0..clients, Stage::Bound, AT_ONCE)
+    signalling.lead(wires, clock, 0..clients, Stage::Bound, AT_ONCE)?.all_reached()
 }
 
 /// As many packets as pass.
