@@ -55,6 +55,24 @@ fn a02_ephemeral_user_names_in_every_form_allocate() {
 }
 
 #[test]
+fn user_name_as_a_metrics_label_exhausts_memory() {
+    let metrics = common::address(kit::free_port());
+    let admin = format!("healthcheck_endpoint: '', metrics_endpoint: 'http://{metrics}'");
+    let gateway = Gateway::start(&Text::new().auth(EPHEMERAL).admin(&admin));
+    let series = |users: std::ops::Range<u32>| {
+        for user in users {
+            let credentials = Credentials::ephemeral("my-secret", &format!("4000000000:somebody{user}"));
+            allocates_and_echoes(TurnClient::udp(gateway.address()).with(credentials));
+            let expired = Credentials::ephemeral("my-secret", &format!("1:somebody{user}"));
+            assert_eq!(code(TurnClient::udp(gateway.address()).with(expired).allocate()), 401);
+        }
+        let series = common::scrape(metrics, "/");
+        series.into_keys().inspect(|name| assert!(!name.contains("somebody"), "{name}")).collect::<Vec<_>>()
+    };
+    assert_eq!(series(0..1), series(1..30));
+}
+
+#[test]
 fn a02_switching_the_type_shuts_old_clients_out_and_back_without_a_restart() {
     let text = Text::new();
     let gateway = Gateway::start(&text);
