@@ -11,6 +11,10 @@ const RESTART_PATIENCE = 20_000;
 // A browser that has run out of candidates says so at once, even if the next one is on its way.
 const SETTLED = 2_000;
 
+export const ICE_FAILED =
+  'ICE failed: both windows have an address, but no packet came through between them. '
+  + 'The gateway may lack a route to itself, or a firewall is in the way.';
+
 export class Call {
   #connection;
   #handlers;
@@ -40,6 +44,11 @@ export class Call {
 
   get connection() {
     return this.#connection;
+  }
+
+  // Whether this side has seen for itself that nothing comes through.
+  get isFailing() {
+    return this.#state === 'restarting' || this.#connection.connectionState === 'failed';
   }
 
   async offer() {
@@ -168,9 +177,7 @@ export class Call {
   }
 
   #failIce() {
-    const text = 'ICE failed: both windows have an address, but no packet came through between them. '
-      + 'The gateway may lack a route to itself, or a firewall is in the way.';
-    this.#fail('ice-failed', text);
+    this.#fail('ice-failed', ICE_FAILED);
   }
 
   #fail(code, text) {

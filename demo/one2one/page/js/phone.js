@@ -3,7 +3,7 @@
 //
 // Registration: NOT_REGISTERED -> REGISTERING -> REGISTERED. Call: NO_CALL -> PROCESSING_CALL -> IN_CALL -> NO_CALL.
 
-import { Call } from './call.js';
+import { Call, ICE_FAILED } from './call.js';
 import { addressOf, isRelay, peerConfiguration, transportOf, uris } from './ice.js';
 import { MediaProblem, closeMedia, openMedia } from './media.js';
 import { relayHint, words } from './words.js';
@@ -357,6 +357,8 @@ export class Phone {
     if (!attempt) return;
     const said = !message || message === 'remote user hanged out' ? `${attempt.peer} hung up` : message;
     if (!attempt.inCall) return this.#end(words.missed(said), 'peer-stopped');
+    // The other side has given up a little earlier than this one.
+    if (attempt.call?.isFailing) return this.#end(words.failed('ice-failed', ICE_FAILED), 'ice-failed');
     if (!attempt.wasConnected) return this.#end(words.failed('not-connected', said), 'not-connected');
     this.#end(words.ended(said), 'peer-stopped');
   }

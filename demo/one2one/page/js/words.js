@@ -39,7 +39,7 @@ const FAILURES = {
 };
 
 const ADVICE = {
-  'no-media': 'Under What to send you can choose a test picture, which needs neither.',
+  'no-media': 'Under Picture you can choose a test picture, which needs neither.',
   'no-gateway': 'Choose another transport, or look at the gateways: stunnerctl config.',
   'no-relay-candidate':
     'Compare the iceConfiguration in the console with stunnerctl running-config: address, port and password have to agree.',
