@@ -19,6 +19,8 @@ const ATTEMPTS: usize = 64;
 pub(crate) struct Relay {
     pub(crate) id: RelayId,
     pub(crate) socket: UdpSocket,
+    /// The turn in which more waited than was taken.
+    pub(crate) full_at: u32,
 }
 
 /// The address to bind for relays of a family. A configured one only fits those of its own.

@@ -287,10 +287,11 @@ impl Arena {
     }
 
     /// Marks the next `count` slots as filled and names them.
-    pub(crate) fn filled(&mut self, count: usize) -> impl Iterator<Item = Slot> + use<> {
+    pub(crate) fn filled(&mut self, count: usize) -> impl ExactSizeIterator<Item = Slot> + use<> {
         let from = self.used;
         self.used += count;
-        (from..from + count).filter_map(|slot| u16::try_from(slot).ok().map(Slot))
+        // There are fewer slots than a `u16` can count.
+        (from..from + count).map(|slot| Slot(slot as u16))
     }
 }
 

@@ -20,20 +20,24 @@ impl Control {
 
     /// Begins to write messages for the kernel.
     pub(crate) fn writer(&mut self) -> ControlWriter<'_> {
-        ControlWriter { control: self, len: 0 }
+        ControlWriter { control: self, next: 0, end: 0 }
     }
 }
 
 /// Writes the control messages of one send, one behind the other.
 pub(crate) struct ControlWriter<'c> {
     control: &'c mut Control,
-    len: usize,
+    /// Where the next message begins.
+    next: usize,
+    /// Where the last one ends, without the padding behind it.
+    end: usize,
 }
 
 impl ControlWriter<'_> {
-    /// The length of what was written, to be handed to the kernel.
+    /// The length of what was written, to be handed to the kernel. Up to 36 bytes, such as one source address
+    /// without padding, the kernel keeps on its stack; for more it asks its allocator, for every send.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.end
     }
 
     /// The local address that a datagram shall leave from. `ipv6_socket` selects the form, since a dual-stack
@@ -72,7 +76,7 @@ impl ControlWriter<'_> {
         let value_len = size_of::<T>() as libc::c_uint;
         // SAFETY: computes a number from a number.
         let (space, len) = unsafe { (libc::CMSG_SPACE(value_len), libc::CMSG_LEN(value_len)) };
-        let free = &mut self.control.0[self.len..];
+        let free = &mut self.control.0[self.next..];
         assert!(space as usize <= free.len(), "one message of each kind fits");
         let header = free.as_mut_ptr().cast::<libc::cmsghdr>();
         // SAFETY: the buffer is aligned for a header and every message before this one took a multiple of that
@@ -84,7 +88,8 @@ impl ControlWriter<'_> {
             (*header).cmsg_type = kind;
             libc::CMSG_DATA(header).cast::<T>().write_unaligned(value);
         }
-        self.len += space as usize;
+        self.end = self.next + len as usize;
+        self.next += space as usize;
     }
 }
 

@@ -164,7 +164,7 @@ impl Arena {
         &mut self,
         socket: &UdpSocket,
         max: usize,
-    ) -> io::Result<impl Iterator<Item = Slot> + use<>> {
+    ) -> io::Result<impl ExactSizeIterator<Item = Slot> + use<>> {
         let count = self.receive_batch(socket, max)?;
         Ok(self.filled(count))
     }

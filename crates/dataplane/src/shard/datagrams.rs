@@ -7,7 +7,7 @@ use net::{Outgoing, Parts, Slot, Span};
 use turn::addr::{Client, ClusterId, ListenerId, PeerAddr, RelayId};
 use turn::server::{Verdict, Via};
 
-use super::{CLIENT_BATCH, PEER_BATCH, Shard, Sockets, Turn, local_address};
+use super::{CLIENT_BATCHES, PEER_BATCHES, Shard, Sockets, Turn, local_address};
 
 /// The headers of one packet's datagrams.
 struct Heads {
@@ -36,10 +36,16 @@ impl Heads {
 
 impl Shard {
     pub(super) fn receive_from_clients(&mut self, slot: usize, turn: Turn<'_>) {
-        self.make_room(CLIENT_BATCH, turn);
+        self.make_room(CLIENT_BATCHES[1], turn);
         let Some(port) = self.sockets.udp.get(slot).and_then(Option::as_ref) else { return };
-        match self.arena.receive(&port.socket, CLIENT_BATCH) {
+        let batch = self.batch(port.full_at, CLIENT_BATCHES);
+        match self.arena.receive(&port.socket, batch) {
             Ok(packets) => {
+                if packets.len() == batch
+                    && let Some(port) = &mut self.sockets.udp[slot]
+                {
+                    port.full_at = self.turn;
+                }
                 let id = ListenerId(slot as u16);
                 packets.for_each(|packet| self.handle_client_packet(id, packet, turn));
             }
@@ -76,11 +82,19 @@ impl Shard {
     }
 
     pub(super) fn receive_from_peers(&mut self, slot: usize, turn: Turn<'_>) {
-        self.make_room(PEER_BATCH, turn);
+        self.make_room(PEER_BATCHES[1], turn);
         let Some(relay) = self.sockets.relays.get(slot).and_then(Option::as_ref) else { return };
         let id = relay.id;
-        match self.arena.receive(&relay.socket, PEER_BATCH) {
-            Ok(packets) => packets.for_each(|packet| self.handle_peer_packet(id, packet, turn)),
+        let batch = self.batch(relay.full_at, PEER_BATCHES);
+        match self.arena.receive(&relay.socket, batch) {
+            Ok(packets) => {
+                if packets.len() == batch
+                    && let Some(relay) = &mut self.sockets.relays[slot]
+                {
+                    relay.full_at = self.turn;
+                }
+                packets.for_each(|packet| self.handle_peer_packet(id, packet, turn));
+            }
             Err(error) => {
                 self.report_broken("relay", &error);
                 self.server.handle_relay_failed(id, turn.now);

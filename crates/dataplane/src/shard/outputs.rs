@@ -63,14 +63,14 @@ impl Shard {
             }),
             RelayPort::Reserved(claim) => return self.claim_relay(id, &claim, turn),
         };
-        let opened = opened.map(|socket| self.own(Relay { id, socket }));
+        let opened = opened.map(|socket| self.own(Relay { id, socket, full_at: 0 }));
         self.server.handle_relay_opened(id, opened, turn.now);
     }
 
     /// Takes over a socket that this or another worker has opened.
     fn claim_relay(&mut self, id: RelayId, claim: &Claim, turn: Turn<'_>) {
         let claimed = self.reserve.claim(claim, turn.now.mono).map(|(socket, claimed)| {
-            self.own(Relay { id, socket });
+            self.own(Relay { id, socket, full_at: 0 });
             claimed
         });
         self.server.handle_relay_claimed(id, claimed, turn.now);
