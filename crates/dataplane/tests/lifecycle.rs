@@ -208,6 +208,8 @@ fn endpoints_move_under_readers() {
     let ports = [kit::free_port(), kit::free_port()];
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        // A failure below must end the readers, too.
+        let _stop = Raised(&stop);
         for port in [ports[0], ports[0], ports[1], ports[1]] {
             let stop = &stop;
             scope.spawn(move || {
@@ -224,6 +226,14 @@ fn endpoints_move_under_readers() {
             let port = ports[round % 2];
             gateway.apply(&text.clone().admin(&format!("healthcheck_endpoint: 'http://127.0.0.1:{port}'")));
         }
-        stop.store(true, Ordering::Relaxed);
     });
+}
+
+/// A flag that is up once this is gone.
+struct Raised<'f>(&'f AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
