@@ -24,7 +24,9 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use net::{Arena, Event, Events, Interest, Poller, SendQueue, TcpListener, Token, UdpSocket, Waker};
+use net::{
+    Arena, Event, Events, Interest, Poller, SendQueue, StreamMessage, TcpListener, Token, UdpSocket, Waker,
+};
 use rand_chacha::ChaCha12Rng;
 use slab::Slab;
 use turn::addr::{Client, ListenerId, RelayId};
@@ -49,6 +51,8 @@ const QUEUE: usize = 1024;
 /// second packet between two turns, so one is taken and the event queue is asked, as it is in any case.
 const CLIENT_BATCHES: [usize; 2] = [16, 48];
 const PEER_BATCHES: [usize; 2] = [1, 16];
+/// Messages that wait to be written to connections at a time.
+const STREAM_QUEUE: usize = 1024;
 /// Connections accepted from one socket in one turn.
 const ACCEPT_BATCH: usize = 16;
 /// Sources served in one turn.
@@ -112,8 +116,11 @@ pub(crate) struct Shard {
     timeouts: Timeouts,
     /// The serial number of the next connection.
     next_serial: u64,
-    /// Connections with something to write.
-    unflushed: Vec<usize>,
+    /// What is to be written to connections, and room to put together what is for one.
+    for_streams: Vec<ForStream>,
+    stream_messages: Vec<StreamMessage>,
+    /// Connections that failed while they were written to.
+    broken_streams: Vec<usize>,
     /// Deadlines of connections, possibly put off or gone since: looked at when they come up.
     idle: BinaryHeap<Reverse<IdleDeadline>>,
     /// Accepting rests until then.
@@ -122,6 +129,14 @@ pub(crate) struct Shard {
     turn: u32,
     /// There is something to publish about drops and refusals.
     counters_changed: bool,
+}
+
+/// A message for a connection, which number it has among all.
+#[derive(Clone, Copy)]
+struct ForStream {
+    key: u32,
+    place: u32,
+    message: StreamMessage,
 }
 
 /// When to look at a connection, its place, and its serial number.
@@ -228,7 +243,9 @@ impl Shard {
             max_streams,
             timeouts,
             next_serial: 0,
-            unflushed: Vec::new(),
+            for_streams: Vec::new(),
+            stream_messages: Vec::new(),
+            broken_streams: Vec::new(),
             idle: BinaryHeap::new(),
             accept_again: None,
             turn: 0,
@@ -380,9 +397,18 @@ impl Shard {
 
     /// Sends everything that waits and reuses its memory.
     fn flush(&mut self, turn: Turn<'_>) {
-        self.flush_streams(turn);
-        self.flush_datagrams();
+        self.send_all();
+        while !self.broken_streams.is_empty() {
+            // Their end may leave something to be sent in turn.
+            self.close_broken_streams(turn);
+            self.send_all();
+        }
         self.arena.clear();
+    }
+
+    fn send_all(&mut self) {
+        self.write_streams();
+        self.flush_datagrams();
     }
 
     fn flush_datagrams(&mut self) {

@@ -26,7 +26,7 @@ pub(crate) struct Timeouts {
 const MAX_UNPROVED_FRAME: usize = 4096;
 
 /// Most bytes taken from one connection in one turn, so that one client cannot keep the worker.
-pub(crate) const READ_BUDGET: usize = 16 << 10;
+pub(crate) const READ_BUDGET: usize = 64 << 10;
 
 /// A connection.
 #[derive(Debug)]
@@ -42,8 +42,6 @@ pub(crate) struct Stream {
     /// When it is closed unless an allocation is made; `None` while there is one.
     deadline: Option<Instant>,
     idle: Duration,
-    /// It is in the list of those to be flushed at the end of the turn.
-    pub(crate) unflushed: bool,
     /// The poller reports room to write.
     pub(crate) awaits_room: bool,
 }
@@ -77,7 +75,6 @@ impl Stream {
             allocations: 0,
             deadline: Some(now + timeouts.first_message),
             idle: timeouts.idle,
-            unflushed: false,
             awaits_room: false,
         }
     }

@@ -219,6 +219,45 @@ fn a_slow_reader_keeps_nobody_waiting() {
     await_that("both allocations live", || gateway.dataplane.allocations() == 2);
 }
 
+/// What is old makes room for what is new, and never an answer for data.
+#[test]
+fn a_slow_reader_gets_answers_and_what_is_new() {
+    let metrics = common::address(kit::free_port());
+    let admin = format!("healthcheck_endpoint: '', metrics_endpoint: 'http://{metrics}'");
+    let gateway = Gateway::start(&Text::new().admin(&admin));
+    let series = r#"stunner_packets_dropped_total{reason="slow_reader"}"#;
+    let dropped = || common::scrape(metrics, "/").get(series).copied().unwrap_or(0.0);
+    let mut slow = gateway.tcp();
+    let relayed = slow.allocate().unwrap().relayed;
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    slow.channel_bind(0x4000, peer.local_addr().unwrap()).unwrap();
+    let mut call = Call::start(gateway.udp());
+    let mut sent = 0_u32;
+    while dropped() < 500.0 {
+        // Few enough that the relay has taken them all when the call went on.
+        for _ in 0..10 {
+            let mut payload = [7; 1398];
+            payload[..4].copy_from_slice(&sent.to_be_bytes());
+            peer.send_to(&payload, relayed).unwrap();
+            sent += 1;
+        }
+        call.goes_on();
+    }
+    assert_eq!(slow.refresh(600).unwrap(), 600);
+    let (mut received, mut next) = (0, 0);
+    while next < sent {
+        let event = slow.recv();
+        let payload = event.data();
+        assert_eq!(payload[4..], [7; 1394]);
+        let number = u32::from_be_bytes(payload[..4].try_into().unwrap());
+        assert!(number >= next, "in order");
+        next = number + 1;
+        received += 1;
+    }
+    assert!(received + 500 <= sent, "{received} of {sent}");
+    assert_eq!(gateway.dataplane.allocations(), 2);
+}
+
 #[test]
 fn silent_and_idle_connections_are_closed_and_those_with_an_allocation_are_not() {
     let options = |first_message_timeout, idle_timeout| Options {

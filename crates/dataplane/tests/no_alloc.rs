@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 
 use common::{Gateway, Text, address, static_user};
 use kit::{PATIENCE, TurnClient, allocations};
+use net::{Arena, Events, Interest, Outgoing, Poller, SendQueue, Span, Token, UdpOptions};
 use stun::attribute::{Data, XorPeerAddress};
 use stun::{Class, Method, TransactionId, Writer};
 
@@ -85,6 +86,7 @@ fn relaying_allocates_nothing() {
     let gateway = Gateway::start(&Text::new());
     over_udp(&gateway);
     over_tcp(&gateway);
+    in_trains(&gateway);
 }
 
 fn over_udp(gateway: &Gateway) {
@@ -129,4 +131,72 @@ fn over_tcp(gateway: &Gateway) {
     let send = |message: &[u8]| (&stream).write_all(message).unwrap();
     let receive = |answer: &mut [u8]| (&stream).read_exact(answer).unwrap();
     allocates_nothing("ChannelData over TCP", channel_data(), |message| round(&peer, message, send, receive));
+}
+
+/// A socket that sends and receives trains, with all the memory it needs.
+struct Wire {
+    socket: net::UdpSocket,
+    poller: Poller,
+    events: Events,
+    arena: Arena,
+    queue: SendQueue,
+}
+
+impl Wire {
+    fn new(local: SocketAddr) -> Self {
+        let socket = net::UdpSocket::bind(local, &UdpOptions::RELAY).unwrap();
+        let poller = Poller::new().unwrap();
+        poller.add(&socket, Token(0), Interest::Read).unwrap();
+        let (events, arena, queue) = (Events::new(1), Arena::new(2 * BURST as u16), SendQueue::new(BURST));
+        Self { socket, poller, events, arena, queue }
+    }
+
+    /// As many trains as there are messages of different lengths.
+    fn send<'m>(&mut self, messages: impl Iterator<Item = &'m [u8]>, to: SocketAddr) {
+        self.arena.clear();
+        for message in messages {
+            let slot = self.arena.take().unwrap();
+            self.arena.payload_mut(slot)[..message.len()].copy_from_slice(message);
+            let span = Span::payload(slot, 0, message.len());
+            self.queue.push(Outgoing { socket: 0, span, to, from: None, dont_fragment: false });
+        }
+        self.queue.flush(&self.arena, |_| Some(&self.socket));
+    }
+
+    /// Waits for a burst. Returns where it came from.
+    fn receive(&mut self) -> SocketAddr {
+        let (mut count, mut sender) = (0, None);
+        while count < BURST {
+            self.arena.clear();
+            self.poller.wait(&mut self.events, Some(PATIENCE)).unwrap();
+            for slot in self.arena.receive(&self.socket, BURST).unwrap() {
+                let packet = self.arena.packet(slot);
+                count += packet.places().len();
+                sender = Some(packet.from);
+            }
+        }
+        sender.unwrap()
+    }
+}
+
+/// Lengths change within a burst, so that there are several trains and several headers in one.
+fn in_trains(gateway: &Gateway) {
+    let local = address(kit::free_port());
+    let mut peer = Wire::new(address(0));
+    let client = TurnClient::udp_from(local, gateway.address()).with(static_user());
+    drop(set_up(client, peer.socket.local_addr()));
+    let mut client = Wire::new(local);
+    let long = channel_data();
+    let short = [&[0x40, 0, 0, 63][..], &PAYLOAD[..63]].concat();
+    let lens = |number: usize| if number % 8 == 7 { &short } else { &long };
+    let mut round = || {
+        client.send((0..BURST).map(|number| lens(number).as_slice()), gateway.address());
+        let relay = peer.receive();
+        peer.send((0..BURST).map(|number| &lens(number)[4..]), relay);
+        client.receive();
+    };
+    (0..WARM_UP).for_each(|_| round());
+    let before = allocations::in_process();
+    (0..ROUNDS).for_each(|_| round());
+    assert_eq!(allocations::in_process() - before, 0, "trains: {} packets", ROUNDS * BURST * 2);
 }

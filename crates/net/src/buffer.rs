@@ -55,6 +55,11 @@ impl Span {
         Self { slot, start: start as u32, len: len as u32 }
     }
 
+    /// The other one begins where this one ends.
+    fn is_before(self, other: Self) -> bool {
+        self.slot == other.slot && self.start + self.len == other.start
+    }
+
     /// How many bytes it covers.
     pub fn len(&self) -> usize {
         self.len as usize
@@ -81,6 +86,9 @@ pub struct Parts {
 static ZEROES: [u8; u8::MAX as usize] = [0; u8::MAX as usize];
 
 impl Parts {
+    /// The most pieces of memory that its bytes are in.
+    pub const MOST: usize = 3;
+
     /// How many bytes it has.
     pub fn len(&self) -> usize {
         self.head.map_or(0, |head| head.len()) + self.body.len() + usize::from(self.padding)
@@ -93,9 +101,12 @@ impl Parts {
 
     /// Its bytes, in order.
     pub fn bytes<'a>(&self, arena: &'a Arena) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let head = self.head.map(|head| arena.bytes(head));
+        let (head, body) = match self.head {
+            Some(head) if head.is_before(self.body) => (None, Span { len: head.len + self.body.len, ..head }),
+            head => (head, self.body),
+        };
         let padding = (self.padding > 0).then(|| &ZEROES[..usize::from(self.padding)]);
-        head.into_iter().chain([arena.bytes(self.body)]).chain(padding)
+        head.map(|head| arena.bytes(head)).into_iter().chain([arena.bytes(body)]).chain(padding)
     }
 }
 

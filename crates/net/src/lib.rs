@@ -34,5 +34,5 @@ pub use buffer::{Arena, HEADROOM, Packet, Parts, SLOT_CAPACITY, Slot, Span};
 pub use options::{TcpOptions, UdpOptions, probe_tcp, probe_udp};
 pub use poll::{Event, Events, Interest, Poller, Token, Waker};
 pub use send::{Outgoing, SendQueue, Sent};
-pub use tcp::{Flush, Read, TcpListener, TcpStream, WriteQueueFull};
+pub use tcp::{Flush, Read, StreamMessage, TcpListener, TcpStream, Worth, WriteQueueFull, Written};
 pub use udp::UdpSocket;

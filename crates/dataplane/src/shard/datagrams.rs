@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use net::{Outgoing, Parts, Slot, Span};
+use net::{Outgoing, Parts, Slot, Span, StreamMessage, Worth};
 use turn::addr::{Client, ClusterId, ListenerId, PeerAddr, RelayId};
 use turn::server::{Verdict, Via};
 
@@ -119,7 +119,7 @@ impl Shard {
                         meter.of(self.index).rx.count(payload.len());
                     }
                     if let Some(parts) = self.message(via, peer, slot, place, &mut heads) {
-                        self.send_to_client(client, parts);
+                        self.send_to_client(client, parts, Worth::Fleeting);
                     }
                 }
                 Verdict::ToPeer { .. } | Verdict::Control => {}
@@ -128,7 +128,7 @@ impl Shard {
         }
         self.carry_out(turn);
         if heads.at_once {
-            self.flush_datagrams();
+            self.send_all();
         }
     }
 
@@ -191,11 +191,11 @@ impl Shard {
     }
 
     /// Sends bytes of the arena to a client, whatever it is connected by.
-    pub(super) fn send_to_client(&mut self, client: Client, parts: Parts) {
+    pub(super) fn send_to_client(&mut self, client: Client, parts: Parts, worth: Worth) {
         if !self.stream_of.is_empty()
             && let Some(&key) = self.stream_of.get(&client)
         {
-            self.write_to_stream(key, parts);
+            self.write_to_stream(key, StreamMessage { parts, worth });
             return;
         }
         let id = client.listener();

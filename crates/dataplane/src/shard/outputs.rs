@@ -1,6 +1,6 @@
 //! Carrying out what the TURN server wants: replies, relay sockets, news about allocations.
 
-use net::{Interest, Span};
+use net::{Interest, Span, Worth};
 use turn::addr::{Client, Family, ListenerId, RelayId};
 use turn::server::{Claim, Output, RelayPort};
 
@@ -37,9 +37,9 @@ impl Shard {
         self.counters_changed = true;
         let (slot, at_once) = self.take_slot();
         self.arena.payload_mut(slot)[..message.len()].copy_from_slice(message);
-        self.send_to_client(client, Span::payload(slot, 0, message.len()).into());
+        self.send_to_client(client, Span::payload(slot, 0, message.len()).into(), Worth::Lasting);
         if at_once {
-            self.flush_datagrams();
+            self.send_all();
         }
     }
 

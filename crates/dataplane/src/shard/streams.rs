@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
-use net::{Event, Flush, Interest, Parts, Read, Slot, Span, TcpStream};
+use net::{Event, Flush, Interest, Read, Slot, Span, StreamMessage, TcpStream};
 use turn::addr::{Client, ListenerId};
 use turn::server::{DropReason, Verdict};
 
 use super::datagrams::offset_in;
-use super::{ACCEPT_BATCH, ACCEPT_PAUSE, Shard, Source, Turn};
+use super::{ACCEPT_BATCH, ACCEPT_PAUSE, ForStream, STREAM_QUEUE, Shard, Source, Turn};
 use crate::metrics::Meter;
 use crate::stream::{Piece, READ_BUDGET, Stream};
 
@@ -134,47 +134,73 @@ impl Shard {
         true
     }
 
-    /// Queues a message for a connection; it is written at the end of the turn, together with others.
-    pub(super) fn write_to_stream(&mut self, key: usize, parts: Parts) {
-        let stream = &mut self.streams[key];
-        if stream.tcp.queue_parts(&self.arena, &parts).is_err() {
-            self.metrics.worker(self.index).slow_reader.add(1);
+    /// Notes a message for a connection; it is written at the end of the turn, together with others.
+    pub(super) fn write_to_stream(&mut self, key: usize, message: StreamMessage) {
+        if self.for_streams.len() == STREAM_QUEUE {
+            self.write_streams();
+        }
+        self.streams[key].meter.of(self.index).tx.count(message.parts.len());
+        let place = self.for_streams.len() as u32;
+        self.for_streams.push(ForStream { key: key as u32, place, message });
+    }
+
+    /// Writes what was noted for connections, one call for each as a rule. Those of no further use are closed by
+    /// [`Self::close_broken_streams`].
+    pub(super) fn write_streams(&mut self) {
+        if self.for_streams.is_empty() {
             return;
         }
-        stream.meter.of(self.index).tx.count(parts.len());
-        if !stream.unflushed {
-            stream.unflushed = true;
-            self.unflushed.push(key);
-        }
-    }
-
-    pub(super) fn flush_streams(&mut self, turn: Turn<'_>) {
-        while let Some(key) = self.unflushed.pop() {
-            if !self.flush_stream(key) {
-                self.close_stream(key, turn);
+        let mut waiting = std::mem::take(&mut self.for_streams);
+        waiting.sort_unstable_by_key(|entry| (entry.key, entry.place));
+        for own in waiting.chunk_by(|a, b| a.key == b.key) {
+            self.stream_messages.clear();
+            self.stream_messages.extend(own.iter().map(|entry| entry.message));
+            let key = own[0].key as usize;
+            let Some(stream) = self.streams.get_mut(key) else { continue };
+            let alive = match stream.tcp.write(&self.arena, &self.stream_messages) {
+                Ok(written) => {
+                    self.metrics.worker(self.index).slow_reader.add(written.dropped as u64);
+                    self.await_room(key, written.flush)
+                }
+                Err(_) => false,
+            };
+            if !alive {
+                self.broken_streams.push(key);
             }
         }
+        waiting.clear();
+        self.for_streams = waiting;
     }
 
-    /// Whether the connection is still of use.
+    pub(super) fn close_broken_streams(&mut self, turn: Turn<'_>) {
+        while let Some(key) = self.broken_streams.pop() {
+            self.close_stream(key, turn);
+        }
+    }
+
+    /// Writes what a connection was slow to take. Whether it is still of use.
     fn flush_stream(&mut self, key: usize) -> bool {
         let Some(stream) = self.streams.get_mut(key) else { return true };
-        stream.unflushed = false;
-        let awaits_room = match stream.tcp.flush() {
-            Ok(Flush::Empty) => false,
-            Ok(Flush::Pending) => true,
-            Err(_) => return false,
-        };
-        if stream.awaits_room != awaits_room {
-            stream.awaits_room = awaits_room;
-            let interest = if awaits_room { Interest::ReadWrite } else { Interest::Read };
-            return self.poller.change(&stream.tcp, Source::Stream(key).token(), interest).is_ok();
+        stream.tcp.flush().is_ok_and(|flush| self.await_room(key, flush))
+    }
+
+    /// Asks for an event when there is room to write again, if some is needed. Whether that is possible.
+    fn await_room(&mut self, key: usize, flush: Flush) -> bool {
+        let Some(stream) = self.streams.get_mut(key) else { return true };
+        let awaits_room = flush == Flush::Pending;
+        if stream.awaits_room == awaits_room {
+            return true;
         }
-        true
+        stream.awaits_room = awaits_room;
+        let interest = if awaits_room { Interest::ReadWrite } else { Interest::Read };
+        self.poller.change(&stream.tcp, Source::Stream(key).token(), interest).is_ok()
     }
 
     /// Ends a connection and with it its allocation.
     pub(super) fn close_stream(&mut self, key: usize, turn: Turn<'_>) {
+        // What is for this connection must not reach the next one in its place.
+        self.write_streams();
+        self.broken_streams.retain(|broken| *broken != key);
         let Some(stream) = self.streams.try_remove(key) else { return };
         stream.meter.of(self.index).closed.add(1);
         let client = stream.client;
