@@ -107,7 +107,7 @@ impl View {
 
     /// Lines appear only if there is something to say.
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let Credentials { username, password, secret } = &self.credentials;
+        let Credentials { username, password, secret, .. } = &self.credentials;
         writeln!(out, "STUN/TURN authentication type:\t{}", self.kind)?;
         for (label, value) in [("username", username), ("password", password), ("secret", secret)] {
             if let Some(value) = value.as_ref().map(Secret::expose).filter(|value| !value.is_empty()) {

@@ -10,7 +10,7 @@ use config::{
 /// A few lines, with credentials.
 pub(crate) fn write(out: &mut impl Write, config: &Config) -> io::Result<()> {
     writeln!(out, "Gateway: {} (loglevel: {:?})", config.admin.name, config.admin.loglevel)?;
-    let Credentials { username, password, secret } = &config.auth.credentials;
+    let Credentials { username, password, secret, .. } = &config.auth.credentials;
     match config.auth.kind {
         AuthKind::Static => writeln!(
             out,
@@ -70,7 +70,7 @@ fn admin(config: &Config) -> String {
 }
 
 fn auth(config: &Config) -> String {
-    let Credentials { username, password, secret } = &config.auth.credentials;
+    let Credentials { username, password, secret, .. } = &config.auth.credentials;
     let realm = &config.auth.realm;
     match config.auth.kind {
         AuthKind::Static => format!(

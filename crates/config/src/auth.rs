@@ -32,7 +32,10 @@ pub enum AuthKind {
     None,
 }
 
-/// User name and password (static), or shared secret (ephemeral).
+/// User name and password (static), or shared secret (ephemeral), and what they were before.
+///
+/// While credentials are exchanged for others, the former ones go into the fields called `previous`: they are accepted
+/// beside the new ones, and handed out to nobody. The original knows no such fields and ignores them.
 ///
 /// Serialises as a map with sorted keys, without the absent ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -40,6 +43,15 @@ pub struct Credentials {
     /// Password of static authentication.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
+    /// Password of static authentication that is still accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_password: Option<Secret>,
+    /// Shared secret of ephemeral authentication that is still accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_secret: Option<Secret>,
+    /// User name that goes with [`Credentials::previous_password`]; without it, the name has not changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_username: Option<Secret>,
     /// Shared secret of ephemeral authentication.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
@@ -51,7 +63,11 @@ pub struct Credentials {
 impl Credentials {
     /// Those of static authentication.
     pub fn for_user(username: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { username: Some(Secret::new(username)), password: Some(Secret::new(password)), secret: None }
+        Self {
+            username: Some(Secret::new(username)),
+            password: Some(Secret::new(password)),
+            ..Self::default()
+        }
     }
 
     /// Those of ephemeral authentication.

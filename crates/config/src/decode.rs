@@ -89,7 +89,14 @@ impl<'e> Section<'e> {
             Node::Null => Ok(None),
             node => scalar(node).map(|text| Some(Secret::new(text))).map_err(|error| error.within(key)),
         };
-        Ok(Credentials { username: take("username")?, password: take("password")?, secret: take("secret")? })
+        Ok(Credentials {
+            username: take("username")?,
+            password: take("password")?,
+            secret: take("secret")?,
+            previous_username: take("previous_username")?,
+            previous_password: take("previous_password")?,
+            previous_secret: take("previous_secret")?,
+        })
     }
 
     fn listener(mut self) -> Result<Listener, Error> {

@@ -48,6 +48,10 @@ fn auth(mut auth: Auth) -> Result<Auth, Error> {
     match auth.kind {
         AuthKind::Static => {
             credentials.secret = None;
+            credentials.previous_secret = None;
+            if credentials.previous_password.is_none() {
+                credentials.previous_username = None;
+            }
             if credentials.username.is_none() || credentials.password.is_none() {
                 return Err(Error::new(
                     "credentials",
@@ -59,6 +63,8 @@ fn auth(mut auth: Auth) -> Result<Auth, Error> {
         AuthKind::Ephemeral => {
             credentials.username = None;
             credentials.password = None;
+            credentials.previous_username = None;
+            credentials.previous_password = None;
             if credentials.secret.is_none() {
                 return Err(Error::new(
                     "credentials",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use config::diff::{Change, Diff, ListenerEffect};
-use config::{Auth, AuthKind, Config, HttpEndpoint, Listener, Protocol};
+use config::{Auth, AuthKind, Config, HttpEndpoint, Listener, Protocol, Secret};
 use turn::addr::Transport;
 use turn::credentials::{Authority, Realm};
 
@@ -199,15 +199,21 @@ fn unbindable(field: &str) -> String {
 fn authority(config: &Config) -> Result<Authority, turn::credentials::RealmTooLong> {
     let realm = Realm::new(&config.auth.realm)?;
     let credentials = &config.auth.credentials;
-    let exposed = |secret: &Option<config::Secret>| {
+    let exposed = |secret: &Option<Secret>| {
         secret.as_ref().map_or_else(String::new, |secret| secret.expose().to_owned())
     };
-    Ok(match config.auth.kind {
+    let authority = match config.auth.kind {
         AuthKind::Static => {
             Authority::fixed(realm, &exposed(&credentials.username), &exposed(&credentials.password))
         }
         AuthKind::Ephemeral => Authority::ephemeral(realm, &exposed(&credentials.secret)),
         AuthKind::None => Authority::nobody(realm),
+    };
+    let username = credentials.previous_username.as_ref().or(credentials.username.as_ref());
+    Ok(match (&credentials.previous_password, &credentials.previous_secret) {
+        (Some(password), _) => authority.or_fixed(username.map_or("", Secret::expose), password.expose()),
+        (None, Some(secret)) => authority.or_ephemeral(secret.expose()),
+        (None, None) => authority,
     })
 }
 

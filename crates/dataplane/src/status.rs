@@ -135,6 +135,9 @@ impl AuthStatus {
         let credentials = &auth.credentials;
         let present = [
             ("password", &credentials.password),
+            ("previous_password", &credentials.previous_password),
+            ("previous_secret", &credentials.previous_secret),
+            ("previous_username", &credentials.previous_username),
             ("secret", &credentials.secret),
             ("username", &credentials.username),
         ];

@@ -6,7 +6,9 @@ mod common;
 use std::time::Duration;
 
 use common::{EPHEMERAL, Gateway, STATIC, Text, code, echo, static_user};
-use kit::{Credentials, EchoPeer, TurnClient};
+use kit::{Credentials, EchoPeer, Request, TurnClient};
+use stun::attribute::{Nonce, PasswordAlgorithm, PasswordAlgorithms, Realm, RequestedTransport, Userhash};
+use stun::{Class, Key, Method, TransactionId, Writer};
 
 #[track_caller]
 fn allocates_and_echoes(mut client: TurnClient) {
@@ -86,6 +88,78 @@ fn a02_switching_the_type_shuts_old_clients_out_and_back_without_a_restart() {
     assert!(gateway.apply(&text).restarted.is_empty());
     assert_eq!(code(TurnClient::udp(gateway.address()).with(ephemeral()).allocate()), 401);
     allocates_and_echoes(gateway.udp());
+}
+
+/// RFC 8489: the client chooses SHA-256 and hides its name, on real sockets.
+#[test]
+fn a_client_of_the_newer_standard_allocates_with_sha256_and_without_its_name() {
+    let gateway = Gateway::start(&Text::new());
+    let mut client = gateway.udp();
+    let refusal = match client.request_plain(&Request::new(Method::Allocate)) {
+        Err(kit::Failure::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    };
+    let nonce = refusal.nonce.unwrap();
+    let features = Nonce::new(&nonce).unwrap().security_features().unwrap();
+    assert!(features.password_algorithms && features.username_anonymity, "{features:?}");
+    let offered = [PasswordAlgorithm::SHA256, PasswordAlgorithm::MD5];
+    let mut packet = [0; 512];
+    let id = TransactionId::new([9; 12]);
+    let mut writer = Writer::new(&mut packet, Class::Request, Method::Allocate, id).unwrap();
+    writer.put(&RequestedTransport::UDP).unwrap().put(&Userhash::of("user", "r")).unwrap();
+    writer.put(&Realm::new("r").unwrap()).unwrap().put(&Nonce::new(&nonce).unwrap()).unwrap();
+    writer.put(&PasswordAlgorithms::new(&offered).unwrap()).unwrap().put(&offered[0]).unwrap();
+    let key = Key::long_term_sha256("user", "r", "pass");
+    let len = writer.finish_with_integrity_sha256(&key).unwrap();
+    let answer = client.exchange(&packet[..len]).unwrap().unwrap();
+    assert!(answer.message().verify_integrity_sha256(&key).is_ok(), "{answer:?}");
+    gateway.await_allocations(1);
+}
+
+/// Rotation: both sets are good while one replaces the other, and a call goes on through both changes.
+#[test]
+fn former_credentials_are_good_until_they_are_taken_out_of_the_configuration() {
+    let auth = |kind: &str, credentials: &str| {
+        format!("{{ type: {kind}, realm: r, credentials: {{ {credentials} }} }}")
+    };
+    let ephemeral = |secret| Credentials::ephemeral(secret, "4000000000:user");
+    for (kind, steps, old, new) in [
+        (
+            "static",
+            [
+                "username: user, password: old",
+                "username: user, password: new, previous_password: old",
+                "username: user, password: new",
+            ],
+            Credentials::fixed("user", "old"),
+            Credentials::fixed("user", "new"),
+        ),
+        (
+            "ephemeral",
+            ["secret: old", "secret: new, previous_secret: old", "secret: new"],
+            ephemeral("old"),
+            ephemeral("new"),
+        ),
+    ] {
+        let text = Text::new().auth(&auth(kind, steps[0]));
+        let gateway = Gateway::start(&text);
+        let client = |credentials: &Credentials| TurnClient::udp(gateway.address()).with(credentials.clone());
+        let peer = EchoPeer::start();
+        let mut call = client(&old);
+        call.allocate().unwrap();
+        call.channel_bind(0x4000, peer.address()).unwrap();
+        assert_eq!(code(client(&new).allocate()), 401);
+
+        assert!(gateway.apply(&text.clone().auth(&auth(kind, steps[1]))).restarted.is_empty());
+        call.refresh(600).unwrap();
+        allocates_and_echoes(client(&old));
+        allocates_and_echoes(client(&new));
+
+        gateway.apply(&text.clone().auth(&auth(kind, steps[2])));
+        assert_eq!(code(client(&old).allocate()), 401);
+        allocates_and_echoes(client(&new));
+        echo(&mut call, 0x4000, 8);
+    }
 }
 
 #[test]

@@ -3,6 +3,10 @@
 //! A nonce is the second it was made in and a MAC of that second and the client's address. Whoever holds the key can
 //! check one without having kept it, so asking for nonces costs the server nothing, and a nonce overheard is of no
 //! use at another address. The MAC's key is derived anew for every hour.
+//!
+//! In front of both stands what the listener supports besides the credentials of RFC 5389
+//! ([RFC 8489 section 9.2](https://www.rfc-editor.org/rfc/rfc8489#section-9.2)). A client signs its nonce, so whoever
+//! changes that on the way to it only makes the nonce one that the server has not sent.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,6 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand_core::RngCore;
 use sha2::Sha256;
+use stun::attribute::{self, SecurityFeatures};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
@@ -21,9 +26,11 @@ use crate::time::NONCE_LIFETIME;
 const STAMP_LEN: usize = 4;
 const MAC_LEN: usize = 12;
 const RAW_LEN: usize = STAMP_LEN + MAC_LEN;
+const COOKIE: &[u8] = attribute::Nonce::COOKIE.as_bytes();
+const PREFIX_LEN: usize = COOKIE.len() + 4;
 
 /// The length of a nonce in characters.
-pub const NONCE_LEN: usize = (RAW_LEN * 4).div_ceil(3);
+pub const NONCE_LEN: usize = PREFIX_LEN + (RAW_LEN * 4).div_ceil(3);
 
 /// How far in the future a stamp may lie: the wall clock may have been set back a little since.
 const CLOCK_SLACK: u64 = 60;
@@ -72,33 +79,42 @@ impl Nonces {
         Self { master, hours: [None, None] }
     }
 
-    /// A nonce for this client, good for [`NONCE_LIFETIME`].
-    pub(crate) fn mint(&mut self, client: &Client, unix: u64) -> Nonce {
+    /// A nonce for this client that announces `features`, good for [`NONCE_LIFETIME`].
+    pub(crate) fn mint(&mut self, client: &Client, features: SecurityFeatures, unix: u64) -> Nonce {
         let mut raw = [0; RAW_LEN];
         raw[..STAMP_LEN].copy_from_slice(&stamp(unix));
-        raw[STAMP_LEN..].copy_from_slice(&self.mac(client, unix));
+        raw[STAMP_LEN..].copy_from_slice(&self.mac(client, features.to_base64(), unix));
         let mut text = [0; NONCE_LEN];
-        let Ok(NONCE_LEN) = BASE64URL.encode_slice(raw, &mut text) else {
-            unreachable!("{RAW_LEN} bytes make {NONCE_LEN} characters")
+        let (prefix, coded) = text.split_at_mut(PREFIX_LEN);
+        let (cookie, bits) = prefix.split_at_mut(COOKIE.len());
+        cookie.copy_from_slice(COOKIE);
+        bits.copy_from_slice(&features.to_base64());
+        let Ok(_) = BASE64URL.encode_slice(raw, coded) else {
+            unreachable!("a nonce has room for {RAW_LEN} bytes in base64")
         };
         Nonce(text)
     }
 
-    /// Whether `nonce` was minted for this client less than [`NONCE_LIFETIME`] ago.
+    /// Whether `nonce` was minted for this client, with the features it announces, less than [`NONCE_LIFETIME`] ago.
     pub(crate) fn verify(&mut self, nonce: &[u8], client: &Client, unix: u64) -> bool {
         let mut raw = [0; RAW_LEN];
-        if nonce.len() != NONCE_LEN || BASE64URL.decode_slice(nonce, &mut raw) != Ok(RAW_LEN) {
+        let Some((features, coded)) = nonce.strip_prefix(COOKIE).and_then(|rest| rest.split_first_chunk())
+        else {
+            return false;
+        };
+        if nonce.len() != NONCE_LEN || BASE64URL.decode_slice(coded, &mut raw) != Ok(RAW_LEN) {
             return false;
         }
         let Some((made, mac)) = raw.split_first_chunk() else { return false };
         let made = u64::from(u32::from_be_bytes(*made));
         let is_fresh = made <= unix + CLOCK_SLACK && unix < made + NONCE_LIFETIME.as_secs();
-        is_fresh && self.mac(client, made).ct_eq(mac).into()
+        is_fresh && self.mac(client, *features, made).ct_eq(mac).into()
     }
 
-    fn mac(&mut self, client: &Client, unix: u64) -> [u8; MAC_LEN] {
+    fn mac(&mut self, client: &Client, features: [u8; 4], unix: u64) -> [u8; MAC_LEN] {
         let mut mac = self.hour_key(unix / HOUR).clone();
         mac.update(&stamp(unix));
+        mac.update(&features);
         mac.update(&client.listener().0.to_be_bytes());
         mac.update(&client.remote().port().to_be_bytes());
         match client.remote().ip() {

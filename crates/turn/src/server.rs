@@ -26,7 +26,7 @@ use std::time::Duration;
 use rand_core::RngCore;
 use stun::attribute::Lifetime;
 use stun::demux::{self, Kind};
-use stun::{Class, Key, Message, Method};
+use stun::{Class, Message, Method};
 
 pub use self::admission::{
     AllocationRequest, Denial, Flow, Grant, ListenerPolicy, PeerProtocol, Policy, Ports, QuotaUnit,
@@ -46,7 +46,7 @@ use self::request::Request;
 use self::respond::{Details, Head};
 use self::table::{Swept, Table};
 use crate::addr::{Client, RelayId};
-use crate::credentials::Caller;
+use crate::credentials::{Caller, Signer};
 use crate::nonce::{NonceKey, Nonces};
 use crate::time::{DEFAULT_LIFETIME, MAX_LIFETIME, Now};
 
@@ -339,7 +339,7 @@ impl<R: RngCore> Server<R> {
             Err(reject) => return self.reject(request, None, reject),
         };
         self.serve(request, &caller, policy)
-            .unwrap_or_else(|reject| self.reject(request, Some(&caller.key), reject))
+            .unwrap_or_else(|reject| self.reject(request, Some(&caller.signer), reject))
     }
 
     fn serve(
@@ -393,19 +393,20 @@ impl<R: RngCore> Server<R> {
 
     /// Refuses a request: signed if the caller has proved to know a key, and withheld if whoever is said to have sent
     /// it may not have.
-    fn reject(&mut self, request: &Request<'_>, key: Option<&Key>, reject: Reject) -> Verdict<'static> {
+    fn reject(&mut self, request: &Request<'_>, signer: Option<&Signer>, reject: Reject) -> Verdict<'static> {
         let Request { client, message, listener, now } = request;
         // Whoever has the credentials wrong had the nonce right, and nonces are sent to the address they are for.
         let is_there = listener.transport.proves_source()
-            || key.is_some()
-            || reject.reason == RejectReason::WrongCredentials;
+            || signer.is_some()
+            || matches!(reject.reason, RejectReason::WrongCredentials | RejectReason::WrongAlgorithm);
         self.counters.count_reject(reject.reason);
         if is_there {
             self.log_refusal(*client, request.method(), reject);
         } else if !self.budget.spend(client.remote().ip(), now.mono) {
             return self.drop(DropReason::ReplyBudget);
         }
-        let nonce = reject.reason.is_challenge().then(|| self.nonces.mint(client, now.unix));
+        let features = listener.authority.features();
+        let nonce = reject.reason.is_challenge().then(|| self.nonces.mint(client, features, now.unix));
         let unknown = match reject.reason {
             RejectReason::UnknownAttribute => request.unknown_attributes(),
             _ => Default::default(),
@@ -413,7 +414,7 @@ impl<R: RngCore> Server<R> {
         let details = Details {
             challenge: nonce.as_ref().map(|nonce| (listener.authority.realm().as_str(), nonce)),
             unknown: &unknown,
-            key,
+            signer,
         };
         let (method, transaction) = (request.method(), message.transaction_id());
         let head = Head { client: *client, class: Class::Error, method, transaction };

@@ -62,10 +62,18 @@ fn external(
         }
         AuthKind::None => Ok(Credentials::default()),
     };
-    match credentials {
-        Ok(credentials) => Ok((kind, credentials)),
-        Err(missing) => Err(Finding::IncompleteSecret { secret: key, missing }),
-    }
+    let credentials = credentials.map_err(|missing| Finding::IncompleteSecret { secret: key, missing })?;
+    let previous = |key| text(secret, key).map(|text| text.map(config::Secret::new));
+    let credentials = match kind {
+        AuthKind::Static => Credentials {
+            previous_username: previous("previous_username")?,
+            previous_password: previous("previous_password")?,
+            ..credentials
+        },
+        AuthKind::Ephemeral => Credentials { previous_secret: previous("previous_secret")?, ..credentials },
+        AuthKind::None => credentials,
+    };
+    Ok((kind, credentials))
 }
 
 /// The Secret that a reference names, for an object in `namespace`.

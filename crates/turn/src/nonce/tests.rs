@@ -1,10 +1,13 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
+use stun::attribute::SecurityFeatures;
+
 use super::{NONCE_LEN, NonceKey, Nonces};
 use crate::addr::{Client, ListenerId};
 
 const NOON: u64 = 1_800_000_000;
+const FEATURES: SecurityFeatures = SecurityFeatures { password_algorithms: true, username_anonymity: true };
 
 fn nonces(seed: u64) -> Nonces {
     Nonces::new(NonceKey::generate(&mut ChaCha20Rng::seed_from_u64(seed)))
@@ -18,7 +21,7 @@ fn client(remote: &str) -> Client {
 fn nonce_is_good_for_an_hour_and_no_longer() {
     let (mut nonces, client) = (nonces(1), client("198.51.100.1:5000"));
     for offset in [0, 1, 1800, 3599] {
-        let nonce = nonces.mint(&client, NOON + offset);
+        let nonce = nonces.mint(&client, FEATURES, NOON + offset);
         for age in [0, 1, 1800, 3599] {
             assert!(
                 nonces.verify(nonce.as_str().as_bytes(), &client, NOON + offset + age),
@@ -32,7 +35,7 @@ fn nonce_is_good_for_an_hour_and_no_longer() {
 #[test]
 fn nonce_from_the_future_is_stale_unless_the_clock_only_slipped() {
     let (mut nonces, client) = (nonces(1), client("198.51.100.1:5000"));
-    let nonce = nonces.mint(&client, NOON);
+    let nonce = nonces.mint(&client, FEATURES, NOON);
     assert!(nonces.verify(nonce.as_str().as_bytes(), &client, NOON - 60));
     assert!(!nonces.verify(nonce.as_str().as_bytes(), &client, NOON - 61));
 }
@@ -40,7 +43,7 @@ fn nonce_from_the_future_is_stale_unless_the_clock_only_slipped() {
 #[test]
 fn weakness_nonce_is_of_no_use_at_another_address() {
     let mut nonces = nonces(1);
-    let nonce = nonces.mint(&client("198.51.100.1:5000"), NOON);
+    let nonce = nonces.mint(&client("198.51.100.1:5000"), FEATURES, NOON);
     assert!(!nonces.verify(nonce.as_str().as_bytes(), &client("198.51.100.2:5000"), NOON));
     assert!(!nonces.verify(nonce.as_str().as_bytes(), &client("198.51.100.1:5001"), NOON));
     assert!(!nonces.verify(nonce.as_str().as_bytes(), &client("[2001:db8::1]:5000"), NOON));
@@ -49,7 +52,7 @@ fn weakness_nonce_is_of_no_use_at_another_address() {
 #[test]
 fn nonce_is_known_to_whoever_has_the_key_and_to_nobody_else() {
     let client = client("198.51.100.1:5000");
-    let nonce = nonces(1).mint(&client, NOON);
+    let nonce = nonces(1).mint(&client, FEATURES, NOON);
     assert!(nonces(1).verify(nonce.as_str().as_bytes(), &client, NOON));
     assert!(!nonces(2).verify(nonce.as_str().as_bytes(), &client, NOON));
 }
@@ -57,7 +60,7 @@ fn nonce_is_known_to_whoever_has_the_key_and_to_nobody_else() {
 #[test]
 fn altered_nonce_is_refused() {
     let (mut nonces, client) = (nonces(1), client("198.51.100.1:5000"));
-    let nonce = nonces.mint(&client, NOON);
+    let nonce = nonces.mint(&client, FEATURES, NOON);
     for at in 0..NONCE_LEN {
         let mut altered = nonce;
         altered.0[at] = if altered.0[at] == b'A' { b'B' } else { b'A' };
@@ -66,4 +69,21 @@ fn altered_nonce_is_refused() {
     for wrong in [&b""[..], b"short", &[0xff; NONCE_LEN], &[b'A'; NONCE_LEN + 1], &[b'A'; 700]] {
         assert!(!nonces.verify(wrong, &client, NOON));
     }
+}
+
+#[test]
+fn weakness_nonce_with_other_features_is_one_the_server_has_not_sent() {
+    let (mut nonces, client) = (nonces(1), client("198.51.100.1:5000"));
+    let nonce = nonces.mint(&client, FEATURES, NOON);
+    assert!(nonce.as_str().starts_with("obMatJos2AAAD"), "{}", nonce.as_str());
+    let fewer = [
+        SecurityFeatures { password_algorithms: false, ..FEATURES },
+        SecurityFeatures { username_anonymity: false, ..FEATURES },
+        SecurityFeatures::default(),
+    ];
+    for features in fewer {
+        let weakened = nonce.as_str().replace("AAAD", str::from_utf8(&features.to_base64()).unwrap());
+        assert!(!nonces.verify(weakened.as_bytes(), &client, NOON), "{features:?}");
+    }
+    assert!(!nonces.verify(&nonce.as_str().as_bytes()[13..], &client, NOON));
 }

@@ -8,7 +8,7 @@ use stun::attribute::{
     AdditionalAddressFamily, AddressErrorCode, ErrorCode, EvenPort, Lifetime, RequestedAddressFamily,
     RequestedTransport, ReservationToken, XorMappedAddress, XorRelayedAddress, types,
 };
-use stun::{AttributeError, Class, Key, Method};
+use stun::{AttributeError, Class, Method};
 
 use super::admission::{AllocationRequest, Denial, Policy, QuotaUnit};
 use super::allocation::{Allocation, Birth, Live, Opening, Stage};
@@ -17,10 +17,10 @@ use super::output::{EndReason, Output, RelayError, RelayPort, Verdict};
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
 use super::reservation::{Claim, Claimed, Reservation};
-use super::respond::{self, Details, Head, signed_by};
+use super::respond::{self, Details, Head};
 use super::{Server, lifetime_of};
 use crate::addr::{Family, RelayId, RelayedAddr};
-use crate::credentials::Caller;
+use crate::credentials::{Caller, Signer};
 use crate::time::{Now, RELAY_PATIENCE};
 
 /// What an Allocate asks for, once it is known to make sense.
@@ -70,7 +70,7 @@ impl<R: RngCore> Server<R> {
             return match (is_repeated, allocation.live()) {
                 (false, _) => Err(RejectReason::AllocationExists.into()),
                 (true, None) => Ok(self.drop(DropReason::AllocatePending)),
-                (true, Some(_)) => Ok(self.answer_allocate(id, &caller.key)),
+                (true, Some(_)) => Ok(self.answer_allocate(id, &caller.signer)),
             };
         }
 
@@ -118,7 +118,7 @@ impl<R: RngCore> Server<R> {
     fn open(&mut self, request: &Request<'_>, caller: &Caller<'_>, start: Start) {
         let Start { birth, ip, unit, family, port } = start;
         let patience = request.now.mono + RELAY_PATIENCE;
-        let stage = Stage::Opening(Box::new(Opening { key: caller.key.clone(), ip, patience }));
+        let stage = Stage::Opening(Box::new(Opening { signer: caller.signer.clone(), ip, patience }));
         let (client, user) = (request.client, caller.user.into());
         let relay = self.table.open(Allocation::new(client, user, birth, stage, unit));
         self.outputs.push_back(Output::OpenRelay { relay, listener: client.listener(), family, port });
@@ -179,12 +179,12 @@ impl<R: RngCore> Server<R> {
     fn go_live(&mut self, id: RelayId, relayed: SocketAddr, unit: Option<QuotaUnit>, now: Now) {
         let Some(allocation) = self.table.allocation(id) else { return };
         let Stage::Opening(opening) = &allocation.stage else { return };
-        let (key, client) = (opening.key.clone(), allocation.client);
+        let (signer, client) = (opening.signer.clone(), allocation.client);
         let lifetime = Duration::from_secs(u64::from(allocation.birth.lifetime));
         let relayed = RelayedAddr::new(relayed);
         self.table.opened(id, Live { relayed, expires: now.mono + lifetime }, unit);
         self.outputs.push_back(Output::AllocationCreated { client, relay: id, relayed });
-        let _ = self.answer_allocate(id, &key);
+        let _ = self.answer_allocate(id, &signer);
     }
 
     /// Ends the wait for a relay socket that may still come.
@@ -205,18 +205,18 @@ impl<R: RngCore> Server<R> {
             method: Method::Allocate,
             transaction: allocation.birth.transaction,
         };
-        let details = Details { key: Some(&opening.key), ..Details::default() };
+        let details = Details { signer: Some(&opening.signer), ..Details::default() };
         respond::error(&mut self.outputs, head, reason, details);
     }
 
     /// Answers the Allocate that made an allocation, the first time and every other time it is asked.
-    fn answer_allocate(&mut self, id: RelayId, key: &Key) -> Verdict<'static> {
+    fn answer_allocate(&mut self, id: RelayId, signer: &Signer) -> Verdict<'static> {
         let Some(allocation) = self.table.allocation(id) else { return Verdict::Control };
         let Some(Live { relayed, .. }) = allocation.live() else { return Verdict::Control };
         let Birth { transaction, lifetime, token, refused } = allocation.birth;
         let client = allocation.client;
         let head = Head { client, class: Class::Success, method: Method::Allocate, transaction };
-        respond::send(&mut self.outputs, head, signed_by(key), |writer| {
+        respond::send(&mut self.outputs, head, signer.tail(), |writer| {
             writer.put(&XorRelayedAddress(relayed.get()))?;
             writer.put(&Lifetime(lifetime))?;
             writer.put(&XorMappedAddress(client.remote()))?;

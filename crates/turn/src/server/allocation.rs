@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use smallvec::SmallVec;
+use stun::TransactionId;
 use stun::attribute::ReservationToken;
-use stun::{Key, TransactionId};
 
 use super::admission::QuotaUnit;
 use super::forwarding::{ChannelKey, PermissionKey};
 use crate::addr::{Client, Family, RelayedAddr};
+use crate::credentials::Signer;
 
 /// A client's allocation, from the moment it is asked for.
 pub(super) struct Allocation {
@@ -45,7 +46,7 @@ pub(super) enum Stage {
 /// An allocation that waits for its socket.
 pub(super) struct Opening {
     /// Signs the answer.
-    pub(super) key: Key,
+    pub(super) signer: Signer,
     /// The address to advertise, once there is a port to go with it. Absent for a port in reserve, which has one.
     pub(super) ip: Option<IpAddr>,
     /// When the client is told that there is no socket.

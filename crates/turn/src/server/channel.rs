@@ -10,7 +10,7 @@ use super::output::Verdict;
 use super::permission::admit;
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
-use super::respond::{self, signed_by};
+use super::respond;
 use crate::credentials::Caller;
 use crate::time::{CHANNEL_LIFETIME, PERMISSION_LIFETIME};
 
@@ -61,7 +61,7 @@ impl<R: RngCore> Server<R> {
         let now = request.now.mono;
         self.table.permit(id, peer.ip(), grant, now + PERMISSION_LIFETIME);
         self.table.bind(id, number, peer, now + CHANNEL_LIFETIME);
-        respond::success(&mut self.outputs, request, signed_by(&caller.key), |_| Ok(()));
+        respond::success(&mut self.outputs, request, caller.signer.tail(), |_| Ok(()));
         Ok(Verdict::Control)
     }
 }

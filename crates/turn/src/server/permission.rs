@@ -12,7 +12,7 @@ use super::admission::{Grant, Policy};
 use super::output::Verdict;
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
-use super::respond::{self, signed_by};
+use super::respond;
 use crate::addr::{Family, PeerAddr};
 use crate::credentials::Caller;
 use crate::time::PERMISSION_LIFETIME;
@@ -59,7 +59,7 @@ impl<R: RngCore> Server<R> {
         for (ip, grant) in admitted {
             self.table.permit(id, ip, grant, until);
         }
-        respond::success(&mut self.outputs, request, signed_by(&caller.key), |_| Ok(()));
+        respond::success(&mut self.outputs, request, caller.signer.tail(), |_| Ok(()));
         Ok(Verdict::Control)
     }
 }

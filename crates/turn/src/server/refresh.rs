@@ -7,7 +7,7 @@ use stun::attribute::{Lifetime, RequestedAddressFamily};
 use super::output::{EndReason, Verdict};
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
-use super::respond::{self, signed_by};
+use super::respond;
 use super::{Server, lifetime_of};
 use crate::credentials::Caller;
 
@@ -44,7 +44,7 @@ impl<R: RngCore> Server<R> {
                 lifetime.as_secs() as u32
             }
         };
-        respond::success(&mut self.outputs, request, signed_by(&caller.key), |writer| {
+        respond::success(&mut self.outputs, request, caller.signer.tail(), |writer| {
             writer.put(&Lifetime(granted))?;
             Ok(())
         });

@@ -13,6 +13,9 @@ pub enum RejectReason {
     StaleNonce,
     /// MESSAGE-INTEGRITY is there, but USERNAME, REALM or NONCE is not.
     MissingCredentials,
+    /// PASSWORD-ALGORITHM and PASSWORD-ALGORITHMS do not go together, or are not what the nonce came with: somebody may
+    /// have tampered with the choice.
+    WrongAlgorithm,
     /// An attribute the request cannot do without is missing.
     MissingAttribute,
     /// An attribute cannot be understood or has a value it may not have.
@@ -63,11 +66,12 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Unauthenticated,
         Self::WrongCredentials,
         Self::StaleNonce,
         Self::MissingCredentials,
+        Self::WrongAlgorithm,
         Self::MissingAttribute,
         Self::MalformedAttribute,
         Self::ConflictingAttributes,
@@ -99,6 +103,7 @@ impl RejectReason {
     pub const fn code(self) -> u16 {
         match self {
             Self::MissingCredentials
+            | Self::WrongAlgorithm
             | Self::MissingAttribute
             | Self::MalformedAttribute
             | Self::ConflictingAttributes

@@ -1,13 +1,13 @@
 //! A request as the handlers see it: typed attributes, known attributes, proven callers.
 
 use smallvec::SmallVec;
-use stun::attribute::{Attribute, Username, types};
+use stun::attribute::{Attribute, PasswordAlgorithm, PasswordAlgorithms, Userhash, Username, types};
 use stun::{Message, Method};
 
 use super::admission::ListenerPolicy;
 use super::reject::{Reject, RejectReason};
 use crate::addr::Client;
-use crate::credentials::Caller;
+use crate::credentials::{Algorithm, Assertion, Caller, Identity};
 use crate::nonce::Nonces;
 use crate::time::Now;
 
@@ -45,31 +45,57 @@ impl<'a> Request<'a> {
 
     /// Finds out who is asking, [RFC 8489 section 9.2.4](https://www.rfc-editor.org/rfc/rfc8489#section-9.2.4).
     pub(super) fn authenticate(&self, nonces: &mut Nonces) -> Result<Caller<'a>, Reject> {
-        // 1. No MESSAGE-INTEGRITY: 401, with what is needed to come again.
-        if !self.message.has_integrity() {
+        // 1. No integrity attribute: 401, with what is needed to come again.
+        if !self.message.has_integrity() && !self.message.has_integrity_sha256() {
             return Err(RejectReason::Unauthenticated.into());
         }
 
-        // 2. USERNAME, REALM or NONCE missing: 400.
-        let username = self.message.get::<Username<'a>>();
-        let (Ok(Some(username)), Some(nonce)) = (username, self.message.raw(types::NONCE)) else {
+        // 2. USERNAME or USERHASH, REALM or NONCE missing: 400.
+        let (Some(identity), Some(nonce)) = (self.identity(), self.message.raw(types::NONCE)) else {
             return Err(RejectReason::MissingCredentials.into());
         };
         if !self.message.has(types::REALM) {
             return Err(RejectReason::MissingCredentials.into());
         }
 
-        // 3. The nonce is not valid (any more): 438, with a valid one.
+        // 3. The nonce is not valid (any more), or not as it was sent: 438, with a valid one.
+        let authority = &self.listener.authority;
         if !nonces.verify(nonce, &self.client, self.now.unix) {
             return Err(RejectReason::StaleNonce.into());
         }
 
-        // 4. and 5. The name is unknown or the password wrong: 401, the same in either case. The realm that counts is
+        // 4. Somebody has changed the choice of algorithms on its way to the client: 400.
+        let algorithm = self.algorithm().ok_or(RejectReason::WrongAlgorithm)?;
+
+        // 5. and 6. The name is unknown or the password wrong: 401, the same in either case. The realm that counts is
         // the listener's, so another one in the request makes the password a wrong one.
-        let authority = &self.listener.authority;
         authority
-            .authenticate(username.as_str(), &self.message, self.now.unix)
+            .authenticate(Assertion { identity, algorithm }, &self.message, self.now.unix)
             .ok_or_else(|| RejectReason::WrongCredentials.into())
+    }
+
+    fn identity(&self) -> Option<Identity<'a>> {
+        match self.message.get::<Username<'a>>() {
+            Ok(Some(username)) => Some(Identity::Name(username.as_str())),
+            Ok(None) => self.message.get::<Userhash>().ok().flatten().map(Identity::Hash),
+            Err(_) => None,
+        }
+    }
+
+    /// The algorithm the request names, if it names any. `None` if it does not repeat the whole choice it was given,
+    /// or has taken none of it.
+    fn algorithm(&self) -> Option<Option<Algorithm>> {
+        if !self.message.has(types::PASSWORD_ALGORITHM) && !self.message.has(types::PASSWORD_ALGORITHMS) {
+            return Some(None);
+        }
+        let offered = self.message.get::<PasswordAlgorithms<'a>>().ok()??;
+        let chosen = self.message.get::<PasswordAlgorithm<'a>>().ok()??;
+        if !offered.iter().eq(Algorithm::OFFERED) {
+            return None;
+        }
+        let known =
+            [(PasswordAlgorithm::SHA256, Algorithm::Sha256), (PasswordAlgorithm::MD5, Algorithm::Md5)];
+        known.into_iter().find(|(named, _)| *named == chosen).map(|(_, algorithm)| Some(algorithm))
     }
 }
 
@@ -94,6 +120,8 @@ pub(super) const fn is_known(kind: u16) -> bool {
             | types::REQUESTED_TRANSPORT
             | types::DONT_FRAGMENT
             | types::MESSAGE_INTEGRITY_SHA256
+            | types::PASSWORD_ALGORITHM
+            | types::USERHASH
             | types::XOR_MAPPED_ADDRESS
             | types::RESERVATION_TOKEN
             | types::CONNECTION_ID

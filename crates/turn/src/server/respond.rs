@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use stun::attribute::{ErrorCode, Nonce, Realm, UnknownAttributes};
-use stun::{BufferTooSmall, Class, Key, Method, Tail, TransactionId, Writer};
+use stun::attribute::{ErrorCode, Nonce, PasswordAlgorithms, Realm, UnknownAttributes};
+use stun::{BufferTooSmall, Class, Method, Tail, TransactionId, Writer};
 
 use super::output::{Output, Reply};
 use super::reject::RejectReason;
 use super::request::Request;
 use crate::addr::Client;
+use crate::credentials::{Algorithm, Signer};
 use crate::nonce;
 
 /// Enough for the longest response there is: a challenge with the longest realm.
@@ -28,11 +29,6 @@ pub(super) fn success(
         transaction: request.message.transaction_id(),
     };
     send(outputs, head, tail, write);
-}
-
-/// The protection of a response to somebody who has proved to know this key.
-pub(super) fn signed_by(key: &Key) -> Tail<'_> {
-    Tail { sha1: Some(key), ..Tail::default() }
 }
 
 /// What every response begins with.
@@ -72,12 +68,12 @@ pub(super) struct Details<'a> {
     /// The attributes that were not understood.
     pub(super) unknown: &'a [u16],
     /// Signs the response, once the caller has proved to know the key.
-    pub(super) key: Option<&'a Key>,
+    pub(super) signer: Option<&'a Signer>,
 }
 
 /// Queues an error response. Its reason phrase is empty: the code says it all.
 pub(super) fn error(outputs: &mut VecDeque<Output>, head: Head, reason: RejectReason, details: Details<'_>) {
-    let tail = Tail { sha1: details.key, ..Tail::default() };
+    let tail = details.signer.map_or_else(Tail::default, Signer::tail);
     send(outputs, head, tail, |writer| {
         if let Ok(code) = ErrorCode::new(reason.code(), "") {
             writer.put(&code)?;
@@ -88,6 +84,9 @@ pub(super) fn error(outputs: &mut VecDeque<Output>, head: Head, reason: RejectRe
             }
             if let Ok(realm) = Realm::new(realm) {
                 writer.put(&realm)?;
+            }
+            if let Ok(algorithms) = PasswordAlgorithms::new(&Algorithm::OFFERED) {
+                writer.put(&algorithms)?;
             }
         }
         if !details.unknown.is_empty() {

@@ -30,7 +30,7 @@ fn request_without_integrity_is_challenged() {
         Method::ConnectionBind,
     ] {
         let lines = world.ask("alice", Ask::new(Class::Request, method));
-        assert_eq!(lines, [format!("alice <- {method:?} 401: nonce, realm")]);
+        assert_eq!(lines, [format!("alice <- {method:?} 401: nonce, realm, algorithms")]);
     }
 }
 
@@ -58,9 +58,9 @@ fn longest_username_there_is_can_be_a_user() {
     assert_eq!(world.ask("alice", allocate()), ["alice <- Allocate 400"]);
 }
 
-/// SHA-256 is not offered, so a request without the older attribute is one without any.
+/// Whatever attribute protects a request, it needs credentials to go with it.
 #[test]
-fn request_with_only_the_newer_integrity_is_challenged() {
+fn request_with_only_the_newer_integrity_needs_its_credentials_too() {
     let mut world = World::new();
     let key = stun::Key::long_term(USER, REALM, PASS);
     let mut buffer = [0; 256];
@@ -69,7 +69,7 @@ fn request_with_only_the_newer_integrity_is_challenged() {
     writer.put_raw(types::USERNAME, USER.as_bytes()).unwrap();
     let len = writer.finish_with_integrity_sha256(&key).unwrap();
     world.packet("alice", &allocate().unsigned().transaction(7));
-    assert_eq!(world.sends("alice", &buffer[..len]), ["alice <- Allocate 401: nonce, realm"]);
+    assert_eq!(world.sends("alice", &buffer[..len]), ["alice <- Allocate 400"]);
 }
 
 #[test]
@@ -83,7 +83,8 @@ fn right_credentials_are_accepted_and_answers_are_signed() {
 fn wrong_password_is_challenged_again_and_logged() {
     let mut world = World::new();
     world.signs_as("alice", USER, "wrong");
-    let expected = ["refused alice: Allocate for WrongCredentials", "alice <- Allocate 401: nonce, realm"];
+    let expected =
+        ["refused alice: Allocate for WrongCredentials", "alice <- Allocate 401: nonce, realm, algorithms"];
     assert_eq!(world.ask("alice", allocate()), expected);
     assert_eq!(world.ask("alice", allocate()), expected);
     world.signs_as("alice", USER, PASS);
@@ -110,8 +111,10 @@ fn weakness_unknown_user_and_wrong_password_get_the_same_bytes() {
             ("1:expired", &ephemeral_password(SECRET, "1:expired")),
         ] {
             world.signs_as("alice", username, password);
-            let expected =
-                ["refused alice: Allocate for WrongCredentials", "alice <- Allocate 401: nonce, realm"];
+            let expected = [
+                "refused alice: Allocate for WrongCredentials",
+                "alice <- Allocate 401: nonce, realm, algorithms",
+            ];
             assert_eq!(world.ask("alice", allocate().transaction(7)), expected, "{username}");
             replies.push(world.replies[0].to_vec());
         }
@@ -140,7 +143,7 @@ fn nonce_expires_after_an_hour_and_a_fresh_one_comes_with_the_news() {
     world.wait(seconds(3599));
     assert_eq!(world.ask("alice", refresh(3600)), ["alice <- Refresh ok: lifetime 3600, signed"]);
     world.wait(seconds(1));
-    assert_eq!(world.ask("alice", refresh(3600)), ["alice <- Refresh 438: nonce, realm"]);
+    assert_eq!(world.ask("alice", refresh(3600)), ["alice <- Refresh 438: nonce, realm, algorithms"]);
     assert_eq!(world.ask("alice", refresh(3600)), ["alice <- Refresh ok: lifetime 3600, signed"]);
 }
 
@@ -150,7 +153,7 @@ fn weakness_nonce_of_another_client_is_stale() {
     world.greet("alice");
     let nonce = world.nonce_of("alice");
     world.set_nonce("bob", &nonce);
-    assert_eq!(world.ask("bob", allocate()), ["bob <- Allocate 438: nonce, realm"]);
+    assert_eq!(world.ask("bob", allocate()), ["bob <- Allocate 438: nonce, realm, algorithms"]);
     assert_eq!(world.ask("bob", allocate()), ["open relay 1 for listener 1, V4, any port"]);
 }
 
@@ -159,7 +162,7 @@ fn invented_nonce_is_stale() {
     let mut world = World::new();
     for nonce in [&b""[..], b"x", &[b'A'; 22], &[0xff; 22], &[b'n'; 700]] {
         world.set_nonce("alice", nonce);
-        assert_eq!(world.ask("alice", allocate()), ["alice <- Allocate 438: nonce, realm"]);
+        assert_eq!(world.ask("alice", allocate()), ["alice <- Allocate 438: nonce, realm, algorithms"]);
     }
 }
 
@@ -181,7 +184,8 @@ fn altered_request_is_refused() {
     world.allocate("alice");
     let mut packet = world.packet("alice", &refresh(600));
     packet[27] ^= 1;
-    let expected = ["refused alice: Refresh for WrongCredentials", "alice <- Refresh 401: nonce, realm"];
+    let expected =
+        ["refused alice: Refresh for WrongCredentials", "alice <- Refresh 401: nonce, realm, algorithms"];
     assert_eq!(world.sends("alice", &packet), expected);
 }
 
@@ -189,7 +193,7 @@ fn altered_request_is_refused() {
 fn unknown_attributes_are_told_only_to_those_who_are_known() {
     let mut world = World::new();
     let ask = || allocate().with_raw(0x7777, b"x");
-    assert_eq!(world.ask("alice", ask().unsigned()), ["alice <- Allocate 401: nonce, realm"]);
+    assert_eq!(world.ask("alice", ask().unsigned()), ["alice <- Allocate 401: nonce, realm, algorithms"]);
     let expected =
         ["refused alice: Allocate for UnknownAttribute", "alice <- Allocate 420: unknown 0x7777, signed"];
     assert_eq!(world.ask("alice", ask()), expected);
@@ -222,7 +226,8 @@ fn ephemeral_username_is_accepted_up_to_its_last_second() {
     assert_eq!(world.ask("alice", allocate()), ["open relay 1 for listener 1, V4, any port"]);
     world.opens(1, 50_000);
     world.wait(seconds(1));
-    let expected = ["refused alice: Refresh for WrongCredentials", "alice <- Refresh 401: nonce, realm"];
+    let expected =
+        ["refused alice: Refresh for WrongCredentials", "alice <- Refresh 401: nonce, realm, algorithms"];
     assert_eq!(world.ask("alice", refresh(60)), expected);
 }
 
@@ -255,8 +260,12 @@ fn ephemeral_username_of_any_other_form_owns_only_as_a_whole() {
 fn a03_where_nobody_has_credentials_nobody_allocates() {
     let mut world = World::new();
     world.rules.listener_mut(1).authority = Authority::nobody(realm());
-    assert_eq!(world.ask("alice", allocate().unsigned()), ["alice <- Allocate 401: nonce, realm"]);
-    let expected = ["refused alice: Allocate for WrongCredentials", "alice <- Allocate 401: nonce, realm"];
+    assert_eq!(
+        world.ask("alice", allocate().unsigned()),
+        ["alice <- Allocate 401: nonce, realm, algorithms"]
+    );
+    let expected =
+        ["refused alice: Allocate for WrongCredentials", "alice <- Allocate 401: nonce, realm, algorithms"];
     assert_eq!(world.ask("alice", allocate()), expected);
     world.signs_as("alice", "", "");
     assert_eq!(world.ask("alice", allocate()), expected);

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod algorithms;
 mod allocate;
 mod arbitrary;
 mod authentication;

@@ -196,7 +196,7 @@ fn unsigned_permission_is_challenged() {
     let mut world = World::new();
     world.allocate("alice");
     let lines = world.ask("alice", permit(&["192.0.2.7"]).unsigned());
-    assert_eq!(lines, ["alice <- CreatePermission 401: nonce, realm"]);
+    assert_eq!(lines, ["alice <- CreatePermission 401: nonce, realm, algorithms"]);
     let indication = Ask::new(stun::Class::Indication, Method::CreatePermission);
     assert_eq!(world.ask("alice", indication), ["drop Unexpected"]);
 }

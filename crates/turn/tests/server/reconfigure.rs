@@ -123,7 +123,8 @@ fn changed_password_disturbs_no_traffic_but_prolongs_nothing() {
     world.rules.listener_mut(1).authority = Authority::fixed(realm(), USER, "changed");
     assert_eq!(world.reconfigures(), [""; 0]);
     assert_eq!(traffic(&mut world), flowing(1));
-    let expected = ["refused alice: Refresh for WrongCredentials", "alice <- Refresh 401: nonce, realm"];
+    let expected =
+        ["refused alice: Refresh for WrongCredentials", "alice <- Refresh 401: nonce, realm, algorithms"];
     assert_eq!(world.ask("alice", refresh(600)), expected);
     assert_eq!(traffic(&mut world), flowing(1));
     world.signs_as("alice", USER, "changed");
@@ -156,7 +157,8 @@ fn a02_changed_kind_of_credentials_refuses_the_old_and_a_change_back_restores_th
     let former = world.rules.listener_mut(1).authority.clone();
     world.rules.listener_mut(1).authority = Authority::ephemeral(realm(), "my-secret");
     world.reconfigures();
-    let expected = ["refused bob: Allocate for WrongCredentials", "bob <- Allocate 401: nonce, realm"];
+    let expected =
+        ["refused bob: Allocate for WrongCredentials", "bob <- Allocate 401: nonce, realm, algorithms"];
     assert_eq!(world.ask("bob", allocate()), expected);
     world.rules.listener_mut(1).authority = former;
     world.reconfigures();

@@ -159,12 +159,12 @@ fn proved_sources_have_no_budget() {
     world.meet("carol", 2, "198.51.100.3:5000");
     for _ in 0..100 {
         let lines = world.ask("carol", allocate().unsigned());
-        assert_eq!(lines, ["carol <- Allocate 401: nonce, realm"]);
+        assert_eq!(lines, ["carol <- Allocate 401: nonce, realm, algorithms"]);
     }
     world.signs_as("alice", USER, "wrong");
     for _ in 0..100 {
         let lines = world.ask("alice", allocate());
-        assert_eq!(lines[1], "alice <- Allocate 401: nonce, realm");
+        assert_eq!(lines[1], "alice <- Allocate 401: nonce, realm, algorithms");
     }
 }
 
@@ -189,7 +189,8 @@ fn weakness_replies_carry_no_more_than_they_must() {
     let asked = world.packet("alice", &allocate().unsigned());
     world.sends("alice", &asked);
     let challenge = world.replies[0].len();
-    assert!(challenge <= 76, "{challenge} bytes");
+    let (code, nonce, realm, algorithms) = (8, 4 + 36, 4 + REALM.len().next_multiple_of(4), 4 + 8);
+    assert_eq!(challenge, 20 + code + nonce + realm + algorithms);
     let ask = binding().with_raw(0x7777, &[0; 400]).with_raw(0x7778, &[0; 400]);
     world.ask("alice", ask);
     assert_eq!(world.replies[0].len(), 20 + 8 + 8);

@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use stun::attribute::{
-    AdditionalAddressFamily, Attribute, Family, Lifetime, RequestedAddressFamily, RequestedTransport,
-    XorPeerAddress, types,
+    AdditionalAddressFamily, Attribute, Family, Lifetime, PasswordAlgorithm, PasswordAlgorithms,
+    RequestedAddressFamily, RequestedTransport, Userhash, XorPeerAddress, types,
 };
 use stun::{Class, Key, Method, Tail, TransactionId, Writer};
+use turn::credentials::Algorithm;
 
 use super::{Conversation, REALM, addr};
 
@@ -20,6 +21,10 @@ pub(crate) struct Ask {
     pub(super) transaction: Option<TransactionId>,
     pub(super) is_signed: bool,
     has_fingerprint: bool,
+    /// Chooses this algorithm and signs in the newer way.
+    algorithm: Option<PasswordAlgorithm<'static>>,
+    /// Says its name as a hash.
+    is_anonymous: bool,
     without: Option<u16>,
     unprotected: Vec<u8>,
 }
@@ -33,6 +38,8 @@ impl Ask {
             transaction: None,
             is_signed: false,
             has_fingerprint: false,
+            algorithm: None,
+            is_anonymous: false,
             without: None,
             unprotected: Vec::new(),
         }
@@ -65,6 +72,16 @@ impl Ask {
         Self { has_fingerprint: true, ..self }
     }
 
+    /// Signed as RFC 8489 has it, with a key made by this algorithm.
+    pub(crate) fn signed_with(self, algorithm: PasswordAlgorithm<'static>) -> Self {
+        Self { algorithm: Some(algorithm), ..self }
+    }
+
+    /// With USERHASH for USERNAME.
+    pub(crate) fn anonymous(self) -> Self {
+        Self { is_anonymous: true, ..self }
+    }
+
     /// With this transaction id.
     pub(crate) fn transaction(self, id: u8) -> Self {
         Self { transaction: Some(TransactionId::new([id; 12])), ..self }
@@ -92,26 +109,51 @@ impl Ask {
         for put in &self.attributes {
             put(&mut writer);
         }
-        let key = Key::long_term(&conversation.username, REALM, &conversation.password);
+        let key = self.key(conversation);
         if self.is_signed {
             let nonce = conversation.nonce.as_deref().unwrap();
-            let username = conversation.username.as_bytes();
-            let credentials =
-                [(types::USERNAME, username), (types::REALM, REALM.as_bytes()), (types::NONCE, nonce)];
+            let hash = Userhash::of(&conversation.username, REALM).0;
+            let name = match self.is_anonymous {
+                true => (types::USERHASH, &hash[..]),
+                false => (types::USERNAME, conversation.username.as_bytes()),
+            };
+            let credentials = [name, (types::REALM, REALM.as_bytes()), (types::NONCE, nonce)];
             for (kind, value) in credentials {
                 if self.without != Some(kind) {
                     writer.put_raw(kind, value).unwrap();
                 }
             }
         }
-        let sha1 = self.is_signed.then_some(&key);
-        let len =
-            writer.finish_with(Tail { sha1, fingerprint: self.has_fingerprint, ..Tail::default() }).unwrap();
+        if let Some(chosen) = self.algorithm {
+            if self.without != Some(types::PASSWORD_ALGORITHMS) {
+                writer.put(&PasswordAlgorithms::new(&Algorithm::OFFERED).unwrap()).unwrap();
+            }
+            if self.without != Some(types::PASSWORD_ALGORITHM) {
+                writer.put(&chosen).unwrap();
+            }
+        }
+        let signing = Some(&key).filter(|_| self.is_signed);
+        let (sha1, sha256) = match self.algorithm {
+            Some(_) => (None, signing),
+            None => (signing, None),
+        };
+        let tail = Tail { sha1, sha256, fingerprint: self.has_fingerprint, ..Tail::default() };
+        let len = writer.finish_with(tail).unwrap();
         packet.truncate(len);
         packet.extend_from_slice(&self.unprotected);
         let attributes_len = (packet.len() - stun::HEADER_LEN) as u16;
         packet[2..4].copy_from_slice(&attributes_len.to_be_bytes());
         packet
+    }
+}
+
+impl Ask {
+    fn key(&self, conversation: &Conversation) -> Key {
+        let Conversation { username, password, .. } = conversation;
+        match self.algorithm {
+            Some(PasswordAlgorithm::SHA256) => Key::long_term_sha256(username, REALM, password),
+            _ => Key::long_term(username, REALM, password),
+        }
     }
 }
 

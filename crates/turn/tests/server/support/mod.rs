@@ -163,7 +163,7 @@ impl World {
     /// A client asks for a nonce.
     pub(crate) fn greet(&mut self, name: &str) {
         let lines = self.ask(name, refresh(600).unsigned());
-        assert_eq!(lines, [format!("{name} <- Refresh 401: nonce, realm")]);
+        assert_eq!(lines, [format!("{name} <- Refresh 401: nonce, realm, algorithms")]);
     }
 
     /// The bytes of a message, which counts as asked.
@@ -390,9 +390,11 @@ impl World {
         if let Some(nonce) = message.raw(types::NONCE) {
             conversation.nonce = Some(nonce.into());
         }
-        let key = Key::long_term(&conversation.username, REALM, &conversation.password);
+        let Conversation { username, password, .. } = conversation;
+        let keys =
+            [Key::long_term(username, REALM, password), Key::long_term_sha256(username, REALM, password)];
         let mut attributes: Vec<String> =
-            message.attributes().map(|(kind, _)| tell_attribute(&message, kind, &key)).collect();
+            message.attributes().map(|(kind, _)| tell_attribute(&message, kind, &keys)).collect();
         if !conversation.asked.contains(&message.transaction_id()) {
             attributes.push("NOBODY'S TRANSACTION".into());
         }

@@ -1,10 +1,11 @@
 //! What the server sends, in words.
 
 use stun::attribute::{
-    AddressErrorCode, Data, ErrorCode, Lifetime, UnknownAttributes, XorMappedAddress, XorPeerAddress,
-    XorRelayedAddress, types,
+    AddressErrorCode, Data, ErrorCode, Lifetime, PasswordAlgorithms, UnknownAttributes, XorMappedAddress,
+    XorPeerAddress, XorRelayedAddress, types,
 };
 use stun::{ChannelData, Class, Key, Message, Method};
+use turn::credentials::Algorithm;
 
 use super::REALM;
 
@@ -26,7 +27,7 @@ pub(super) fn unwrap(packet: &[u8]) -> String {
     format!("{peer}: {}", text(data))
 }
 
-pub(super) fn tell_attribute(message: &Message<'_>, kind: u16, key: &Key) -> String {
+pub(super) fn tell_attribute(message: &Message<'_>, kind: u16, [md5, sha256]: &[Key; 2]) -> String {
     match kind {
         types::ERROR_CODE => {
             assert_eq!(message.get::<ErrorCode<'_>>().unwrap().unwrap().reason(), "");
@@ -54,8 +55,19 @@ pub(super) fn tell_attribute(message: &Message<'_>, kind: u16, key: &Key) -> Str
             let refused = message.get::<AddressErrorCode<'_>>().unwrap().unwrap();
             format!("no {:?} {}", refused.family, refused.error.code())
         }
-        types::MESSAGE_INTEGRITY if message.verify_integrity(key).is_ok() => "signed".into(),
-        types::MESSAGE_INTEGRITY => "SIGNED BY SOMEBODY ELSE".into(),
+        types::PASSWORD_ALGORITHMS => {
+            let offered = message.get::<PasswordAlgorithms<'_>>().unwrap().unwrap();
+            assert!(offered.iter().eq(Algorithm::OFFERED));
+            "algorithms".into()
+        }
+        types::MESSAGE_INTEGRITY if message.verify_integrity(md5).is_ok() => "signed".into(),
+        types::MESSAGE_INTEGRITY_SHA256 if message.verify_integrity_sha256(sha256).is_ok() => {
+            "signed with SHA-256".into()
+        }
+        types::MESSAGE_INTEGRITY_SHA256 if message.verify_integrity_sha256(md5).is_ok() => {
+            "signed with SHA-256 and MD5".into()
+        }
+        types::MESSAGE_INTEGRITY | types::MESSAGE_INTEGRITY_SHA256 => "SIGNED BY SOMEBODY ELSE".into(),
         types::FINGERPRINT => {
             message.verify_fingerprint().unwrap();
             "fingerprint".into()
