@@ -11,7 +11,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
-use smallvec::SmallVec;
 use stun::attribute::{PasswordAlgorithm, SecurityFeatures, Userhash};
 use stun::{Key, Message, Tail};
 use subtle::ConstantTimeEq as _;
@@ -59,8 +58,8 @@ pub struct Authority {
 
 #[derive(Clone)]
 enum Scheme {
-    Static(SmallVec<[Account; 1]>),
-    Ephemeral(SmallVec<[Zeroizing<Box<[u8]>>; 1]>),
+    Static(Vec<Account>),
+    Ephemeral(Vec<Zeroizing<Box<[u8]>>>),
     Nobody,
 }
 
@@ -169,12 +168,12 @@ pub struct Assertion<'u> {
 impl Authority {
     /// One username with one password.
     pub fn fixed(realm: Realm, username: &str, password: &str) -> Self {
-        Self { realm, scheme: Scheme::Static(SmallVec::new()) }.or_fixed(username, password)
+        Self { realm, scheme: Scheme::Static(Vec::new()) }.or_fixed(username, password)
     }
 
     /// Any username that carries an expiry not yet passed, with the password made of it and `secret`.
     pub fn ephemeral(realm: Realm, secret: &str) -> Self {
-        Self { realm, scheme: Scheme::Ephemeral(SmallVec::new()) }.or_ephemeral(secret)
+        Self { realm, scheme: Scheme::Ephemeral(Vec::new()) }.or_ephemeral(secret)
     }
 
     /// Nobody: Binding is answered, everything else is refused.

@@ -3,13 +3,14 @@
 use config::{Auth, AuthKind, Secret};
 use stun::attribute::Username;
 use stun::{Class, Key, Message, Method, TransactionId, Writer};
-use turn::credentials::{Authority, Realm};
+use turn::credentials::{Assertion, Authority, Identity, Realm};
 
 /// Whether a gateway with these settings lets a client in that signs with these credentials.
 pub(crate) fn accepts(auth: &Auth, username: &str, password: &str, unix: u64) -> bool {
     let mut buffer = [0; 1024];
     let request = signed(&mut buffer, username, &auth.realm, password);
-    authority(auth).authenticate(username, &Message::parse(request).unwrap(), unix).is_some()
+    let who = Assertion { identity: Identity::Name(username), algorithm: None };
+    authority(auth).authenticate(who, &Message::parse(request).unwrap(), unix).is_some()
 }
 
 fn signed<'b>(buffer: &'b mut [u8], username: &str, realm: &str, password: &str) -> &'b [u8] {
