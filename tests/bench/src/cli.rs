@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::case::{self, Case};
 use crate::measure::{Bench, Times};
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::server::{LISTENS, Subject};
 use crate::{forward, instructions, machine};
 
@@ -63,10 +63,17 @@ struct Run {
     /// Also write all figures to this file
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Instead of measuring, take apart what a packet costs: time in the kernel, system calls (with perf, as root),
+    /// instructions (with valgrind)
+    #[arg(long)]
+    anatomy: bool,
     /// Run the servers with this command, such as "strace -c -f"
     #[arg(long, value_delimiter = ' ')]
     with: Vec<String>,
 }
+
+/// Files that servers may open: every allocation holds one, and some hold some back for connections.
+const FILES: usize = 1 << 16;
 
 impl Cli {
     /// Does what the command line says.
@@ -101,6 +108,10 @@ impl Run {
         let times =
             Times { warm_up: Duration::from_millis(window / 4), window: Duration::from_millis(window) };
         let bench = Bench { times, wrapper: self.with.clone() };
+        machine::allow_files(FILES);
+        if self.anatomy {
+            return self.dissect(&bench, &cases, &subjects);
+        }
         say(&format!("{}; {rounds} rounds of {window} ms\n", machine::describe()))?;
         let mut report = Report::default();
         for case in &cases {
@@ -112,6 +123,20 @@ impl Run {
             fs::write(path, report.json()?)?;
         }
         say(&report.markdown())
+    }
+
+    fn dissect(&self, bench: &Bench, cases: &[Case], subjects: &[Subject]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for case in cases {
+            for &subject in subjects.iter().filter(|subject| Bench::applies(case, **subject)) {
+                match bench.dissect(case, subject) {
+                    Ok(Some(anatomy)) => lines.push((case, subject, anatomy)),
+                    Ok(None) => {}
+                    Err(error) => warn(&format!("{}: {}: {error}", case.name, subject.name()))?,
+                }
+            }
+        }
+        say(&report::anatomies(&lines))
     }
 
     /// One measurement of each server, right after each other.

@@ -1,5 +1,6 @@
 //! One measurement: a server is started, put to work, and its account read before and after.
 
+mod anatomy;
 mod churn;
 mod idle;
 mod overload;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+pub use self::anatomy::{Anatomy, CALLS};
 use crate::case::{Case, Work};
 use crate::clock::Clock;
 use crate::load::Mode;
@@ -41,6 +43,9 @@ pub enum Figure {
     BytesPerAllocation,
     /// Relayed packets a second.
     PacketsPerSecond,
+    /// Packets a second that the server's workers could relay if they had a processor each and nobody else ran there,
+    /// and if packets went on being spread over them as they were.
+    Capacity,
     /// Clients that came and went a second.
     AllocationsPerSecond,
     /// Microseconds that half of the packets, or clients, took at most.
@@ -91,26 +96,34 @@ impl Bench {
     /// # Errors
     /// The server does not start, refuses what it must not refuse, or ends.
     pub fn measure(&self, case: &Case, subject: Subject) -> io::Result<Sample> {
-        let (servers, load) = processors(case.workers)?;
-        // On a thread of its own, so that nobody else is pinned.
-        std::thread::scope(|scope| {
-            let measurement = scope.spawn(|| {
-                load.map_or(Ok(()), net::limit::pin_to)?;
-                self.measure_here(case, subject, &servers)
-            });
-            measurement.join().unwrap_or_else(|_| Err(io::Error::other("the measurement panicked")))
-        })
+        apart(case, |servers| self.measure_here(case, subject, servers))
     }
 
-    fn measure_here(&self, case: &Case, subject: Subject, servers: &[usize]) -> io::Result<Sample> {
-        let setting = |mode, clients| Setting {
+    /// Takes apart what a server does with the packets of a case; `None` if it is about something else.
+    ///
+    /// # Errors
+    /// The server does not start, refuses what it must not refuse, or ends.
+    pub fn dissect(&self, case: &Case, subject: Subject) -> io::Result<Option<Anatomy>> {
+        let Work::Relay { shape, clients } = case.work else { return Ok(None) };
+        apart(case, |servers| {
+            anatomy::dissect(subject, &self.setting(case, servers, shape.mode, clients), shape, self.times)
+        })
+        .map(Some)
+    }
+
+    fn setting(&self, case: &Case, servers: &[usize], mode: Mode, clients: usize) -> Setting {
+        Setting {
             transport: case.transport,
             mode,
             clients,
             workers: case.workers,
             processors: servers.to_vec(),
             wrapper: self.wrapper.clone(),
-        };
+        }
+    }
+
+    fn measure_here(&self, case: &Case, subject: Subject, servers: &[usize]) -> io::Result<Sample> {
+        let setting = |mode, clients| self.setting(case, servers, mode, clients);
         match case.work {
             Work::Relay { shape, clients } => {
                 relay::throughput(subject, &setting(shape.mode, clients), shape, self.times)
@@ -127,6 +140,18 @@ impl Bench {
     }
 }
 
+/// Does something on a thread of its own, so that nobody else is pinned. It is told the servers' processors.
+fn apart<T: Send>(case: &Case, work: impl FnOnce(&[usize]) -> io::Result<T> + Send) -> io::Result<T> {
+    let (servers, load) = processors(case.workers)?;
+    std::thread::scope(|scope| {
+        let measurement = scope.spawn(move || {
+            load.map_or(Ok(()), net::limit::pin_to)?;
+            work(&servers)
+        });
+        measurement.join().unwrap_or_else(|_| Err(io::Error::other("the measurement panicked")))
+    })
+}
+
 /// Where servers and load run: on processors of their own as long as there is one for each worker and one for the
 /// load, else wherever the kernel likes.
 fn processors(workers: usize) -> io::Result<(Vec<usize>, Option<usize>)> {
@@ -140,11 +165,14 @@ struct Watch {
     deliverers: Vec<Account>,
     clock: Clock,
     before: [u64; 3],
+    threads: BTreeMap<u32, u64>,
 }
 
 /// What passed while a [`Watch`] ran.
 struct Passed {
     seconds: f64,
+    /// Nanoseconds of processor time of the server's busiest thread.
+    busiest: f64,
     /// Nanoseconds of processor time.
     server: f64,
     load: f64,
@@ -154,7 +182,9 @@ struct Passed {
 impl Watch {
     fn start(server: &Server) -> io::Result<Self> {
         let deliverers = server.deliverers.clone();
-        let mut watch = Self { server: server.account, deliverers, clock: Clock::start(), before: [0; 3] };
+        let threads = server.account.threads()?;
+        let clock = Clock::start();
+        let mut watch = Self { server: server.account, deliverers, clock, before: [0; 3], threads };
         watch.before = watch.read()?;
         Ok(watch)
     }
@@ -162,7 +192,10 @@ impl Watch {
     fn stop(self) -> io::Result<Passed> {
         let after = self.read()?;
         let [server, load, deliverer] = [0, 1, 2].map(|index| (after[index] - self.before[index]) as f64);
-        Ok(Passed { seconds: self.clock.nanos() as f64 / 1e9, server, load, deliverer })
+        let seconds = self.clock.nanos() as f64 / 1e9;
+        let worked = |(id, nanos): (&u32, &u64)| nanos - self.threads.get(id).unwrap_or(&0);
+        let busiest = self.server.threads()?.iter().map(worked).max().unwrap_or(0) as f64;
+        Ok(Passed { seconds, busiest, server, load, deliverer })
     }
 
     fn read(&self) -> io::Result<[u64; 3]> {

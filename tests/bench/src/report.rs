@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::case::{Case, Work};
-use crate::measure::{Figure, Sample};
+use crate::measure::{Anatomy, CALLS, Figure, Sample};
 use crate::server::Subject;
 use crate::stats::Summary;
 
@@ -142,6 +142,7 @@ impl Kind {
             Self::Relay => &[
                 Figure::CpuPerPacket,
                 Figure::PacketsPerSecond,
+                Figure::Capacity,
                 Figure::Median,
                 Figure::Percentile99,
                 Figure::Loss,
@@ -191,6 +192,7 @@ impl Figure {
             Self::Allocations => "allocations",
             Self::BytesPerAllocation => "bytes/allocation",
             Self::PacketsPerSecond => "packets/s",
+            Self::Capacity => "capacity/s",
             Self::AllocationsPerSecond => "allocations/s",
             Self::Median => "p50 µs",
             Self::Percentile99 => "p99 µs",
@@ -213,6 +215,7 @@ impl Figure {
             Self::Allocations
             | Self::BytesPerAllocation
             | Self::PacketsPerSecond
+            | Self::Capacity
             | Self::AllocationsPerSecond => 0,
             Self::ServerBusy | Self::LoadBusy | Self::DelivererBusy => 0,
         }
@@ -222,6 +225,30 @@ impl Figure {
     fn has_spread(self) -> bool {
         matches!(self, Self::CpuPerPacket | Self::CpuPerPacketAmongIdle | Self::CpuPerAllocation)
     }
+}
+
+/// What packets are made of, in Markdown.
+pub fn anatomies(lines: &[(&Case, Subject, Anatomy)]) -> String {
+    let seen = |index: usize| {
+        lines.iter().any(|(.., anatomy)| anatomy.calls.get(index).is_some_and(|calls| *calls > 0.001))
+    };
+    let calls: Vec<usize> = (0..CALLS.len()).filter(|index| seen(*index)).collect();
+    let mut rows =
+        vec![["case", "server", "CPU µs", "in kernel %", "instructions"].map(str::to_owned).to_vec()];
+    rows[0].extend(calls.iter().map(|index| CALLS[*index].to_owned()));
+    rows[0].push("all calls".to_owned());
+    for (case, subject, anatomy) in lines {
+        let mut row = vec![case.name.clone(), subject.name().to_owned()];
+        row.push(format!("{:.2}", anatomy.cpu));
+        row.push(format!("{:.0}", anatomy.kernel));
+        row.push(anatomy.instructions.map_or_else(String::new, |count| format!("{count:.0}")));
+        let count =
+            |index: usize| anatomy.calls.get(index).map_or_else(String::new, |calls| format!("{calls:.2}"));
+        row.extend(calls.iter().map(|index| count(*index)));
+        row.push(count(CALLS.len()));
+        rows.push(row);
+    }
+    aligned(&rows)
 }
 
 fn table(kind: Kind, rows: &[Row<'_>]) -> String {

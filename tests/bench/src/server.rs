@@ -157,7 +157,8 @@ impl Subject {
     }
 }
 
-fn is_on_path(program: &str) -> bool {
+/// Whether a program is installed.
+pub(crate) fn is_on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
@@ -179,7 +180,10 @@ impl Server {
     /// Asks it to end and waits until it has, for programs that have something to say at their end.
     pub fn finish(mut self) -> Vec<String> {
         self.process.terminate();
-        self.process.await_exit();
+        // Asked once, stunnerd waits for its clients.
+        std::thread::sleep(Duration::from_millis(500));
+        self.process.terminate();
+        self.process.await_exit_until(Deadline::after(Duration::from_secs(60)));
         self.process.lines()
     }
 }

@@ -57,6 +57,17 @@ fn clients_come_and_go() {
 }
 
 #[test]
+fn the_anatomy_has_what_can_be_counted_here() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+    command.args(["--anatomy", "--window", "50", "--only", "echo-udp-single-172-w1", "--servers", "bare"]);
+    let lines = Process::run(command, Deadline::after(Duration::from_secs(120)));
+    assert!(
+        lines.iter().any(|line| line.starts_with("| echo-udp-single-172-w1 | bare forwarder |")),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn the_list_names_every_case() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
     command.arg("--list");

@@ -61,6 +61,7 @@ impl Relay {
         let mut sample = Sample::from([
             (Figure::CpuPerPacket, passed.server / 1e3 / relayed),
             (Figure::PacketsPerSecond, relayed / passed.seconds),
+            (Figure::Capacity, relayed / passed.busiest * 1e9),
             (Figure::Loss, counts.lost as f64 / counts.sent as f64 * 100.0),
         ]);
         sample.extend(percentiles(&mut counts.times));
