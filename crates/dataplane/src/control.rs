@@ -149,7 +149,12 @@ impl Shared {
                 workers,
                 applying: Mutex::default(),
                 running: Mutex::default(),
-                domains: Domains::new(System::default(), runtime.clone(), changed),
+                domains: Domains::new(
+                    System::default(),
+                    runtime.clone(),
+                    Arc::clone(&metrics.lookups),
+                    changed,
+                ),
                 metrics,
                 quota,
                 configured: AtomicBool::new(false),
@@ -159,6 +164,12 @@ impl Shared {
     }
 
     pub(crate) fn apply(self: &Arc<Self>, configs: &BTreeMap<String, Config>) -> Result<Report, ApplyError> {
+        let result = self.put_in_force(configs);
+        self.metrics.configuration(result.is_ok(), crate::clock::now().unix);
+        result
+    }
+
+    fn put_in_force(self: &Arc<Self>, configs: &BTreeMap<String, Config>) -> Result<Report, ApplyError> {
         let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = Wanted::check(configs)?;
         let zero = wanted.gateways.values().all(|gateway| gateway.config.is_bootstrap());

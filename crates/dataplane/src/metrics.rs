@@ -118,12 +118,36 @@ impl WorkerStats {
     }
 }
 
+/// How often something went well and how often not. For what is rare: anybody may count.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    good: AtomicU64,
+    bad: AtomicU64,
+}
+
+impl Outcomes {
+    pub(crate) fn count(&self, good: bool) {
+        let outcome = if good { &self.good } else { &self.bad };
+        outcome.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> [u64; 2] {
+        [&self.good, &self.bad].map(|outcome| outcome.load(Ordering::Relaxed))
+    }
+}
+
 /// All counters of the process.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     workers: Box<[WorkerStats]>,
     listeners: Meters,
     clusters: Meters,
+    /// Configurations that were to be put in force.
+    configurations: Outcomes,
+    /// When one last was, in seconds since 1970; 0 if none ever was.
+    configured_at: AtomicU64,
+    /// Questions about domain names.
+    pub(crate) lookups: Arc<Outcomes>,
 }
 
 /// Meters by the name in their label. One that was in use once stays: counters never go back.
@@ -136,6 +160,17 @@ impl Metrics {
             workers: (0..workers).map(|_| WorkerStats::default()).collect(),
             listeners: Meters::default(),
             clusters: Meters::default(),
+            configurations: Outcomes::default(),
+            configured_at: AtomicU64::default(),
+            lookups: Arc::default(),
+        }
+    }
+
+    /// A configuration was put in force at `unix` seconds since 1970, or refused.
+    pub(crate) fn configuration(&self, in_force: bool, unix: u64) {
+        self.configurations.count(in_force);
+        if in_force {
+            self.configured_at.store(unix, Ordering::Relaxed);
         }
     }
 

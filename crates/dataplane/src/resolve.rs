@@ -15,6 +15,8 @@ use hickory_resolver::net::NetError;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use crate::metrics::Outcomes;
+
 /// Asking more often than this is rude even where the time to live is shorter.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// Peers move: an answer is checked at least this often, whatever its time to live.
@@ -40,6 +42,7 @@ pub(crate) struct Domains<L> {
     lookup: L,
     runtime: Handle,
     known: Arc<Mutex<Known>>,
+    lookups: Arc<Outcomes>,
     changed: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -51,8 +54,13 @@ struct Known {
 
 impl<L: Lookup> Domains<L> {
     /// Nothing to resolve yet. `changed` is called, on `runtime`, whenever a domain has other addresses.
-    pub(crate) fn new(lookup: L, runtime: Handle, changed: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { lookup, runtime, known: Arc::default(), changed: Arc::new(changed) }
+    pub(crate) fn new(
+        lookup: L,
+        runtime: Handle,
+        lookups: Arc<Outcomes>,
+        changed: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self { lookup, runtime, known: Arc::default(), lookups, changed: Arc::new(changed) }
     }
 
     /// The addresses of a domain as of now; none before the first success.
@@ -74,8 +82,13 @@ impl<L: Lookup> Domains<L> {
         known.addresses.retain(|domain, _| wanted.contains(domain));
         for domain in wanted {
             known.tasks.entry(domain).or_insert_with_key(|domain| {
-                let (lookup, known) = (self.lookup.clone(), Arc::clone(&self.known));
-                let task = follow(lookup, domain.clone(), known, Arc::clone(&self.changed));
+                let task = follow(
+                    self.lookup.clone(),
+                    domain.clone(),
+                    Arc::clone(&self.known),
+                    Arc::clone(&self.lookups),
+                    Arc::clone(&self.changed),
+                );
                 self.runtime.spawn(task).abort_handle()
             });
         }
@@ -93,11 +106,14 @@ async fn follow(
     lookup: impl Lookup,
     domain: String,
     known: Arc<Mutex<Known>>,
+    lookups: Arc<Outcomes>,
     changed: Arc<dyn Fn() + Send + Sync>,
 ) {
     let mut failing = false;
     loop {
-        let pause = match lookup.lookup(domain.clone()).await {
+        let answer = lookup.lookup(domain.clone()).await;
+        lookups.count(answer.is_ok());
+        let pause = match answer {
             Ok(mut answer) => {
                 failing = false;
                 answer.addresses.sort_unstable();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
@@ -9,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use turn::server::{DropReason, RejectReason};
 
-use super::{Direction, Meter, Metrics, Tally, Traffic, WorkerStats, process};
+use super::{Direction, Meter, Metrics, Outcomes, Tally, Traffic, WorkerStats, process};
 
 /// Everything there is to scrape, in version 0.0.4 of the text format.
 pub(crate) fn encode(metrics: &Arc<Metrics>) -> Result<String, fmt::Error> {
@@ -86,7 +87,8 @@ impl Collector for Sums {
             &clusters,
             |direction| &direction.bytes,
         )?;
-        losses(&mut encoder, metrics)
+        losses(&mut encoder, metrics)?;
+        control(&mut encoder, metrics)
     }
 }
 
@@ -164,17 +166,38 @@ fn losses(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result
         ("slow_reader".to_owned(), sum(&|stats| stats.slow_reader.get())),
         ("truncated".to_owned(), sum(&|stats| stats.truncated.get())),
     ]);
-    by_reason(encoder, "stunner_packets_dropped", "Packets that went nowhere", &dropped)?;
+    by(encoder, "reason", "stunner_packets_dropped", "Packets that went nowhere", &dropped)?;
     let refused: Vec<(String, u64)> = RejectReason::ALL
         .iter()
         .enumerate()
         .map(|(at, reason)| (label(reason), sum(&|stats| stats.refused[at].get())))
         .collect();
-    by_reason(encoder, "stunner_requests_refused", "TURN requests that were refused", &refused)
+    by(encoder, "reason", "stunner_requests_refused", "TURN requests that were refused", &refused)
 }
 
-fn by_reason(
+/// Configurations and domain names.
+fn control(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result {
+    let outcomes = |names: [&str; 2], outcomes: &Outcomes| {
+        names.into_iter().map(str::to_owned).zip(outcomes.get()).collect::<Vec<_>>()
+    };
+    let configurations = outcomes(["applied", "refused"], &metrics.configurations);
+    by(encoder, "result", "stunner_configurations", "Configurations received", &configurations)?;
+    let configured_at = metrics.configured_at.load(Ordering::Relaxed);
+    if configured_at > 0 {
+        gauge(
+            encoder,
+            "stunner_configuration_applied_timestamp_seconds",
+            "When the configuration in force was applied, in seconds since 1970",
+            i64::try_from(configured_at).unwrap_or(i64::MAX),
+        )?;
+    }
+    let lookups = outcomes(["answered", "failed"], &metrics.lookups);
+    by(encoder, "result", "stunner_dns_lookups", "Look-ups of the domain names of clusters", &lookups)
+}
+
+fn by(
     encoder: &mut DescriptorEncoder<'_>,
+    label: &str,
     name: &str,
     help: &str,
     series: &[(String, u64)],
@@ -183,8 +206,8 @@ fn by_reason(
         return Ok(());
     }
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (reason, sum) in series.iter().filter(|(_, sum)| *sum > 0) {
-        count(&mut family, &[("reason", reason.as_str())], *sum)?;
+    for (value, sum) in series.iter().filter(|(_, sum)| *sum > 0) {
+        count(&mut family, &[(label, value.as_str())], *sum)?;
     }
     Ok(())
 }

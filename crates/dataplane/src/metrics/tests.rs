@@ -88,3 +88,21 @@ fn a_gauge_and_a_counter_of_nearly_one_name_are_two_families() {
     assert_eq!(lines(&metrics, "# HELP stunner_listener_connections_total").len(), 1);
     assert!(lines(&metrics, "# EOF").is_empty());
 }
+
+#[test]
+fn configurations_and_look_ups_are_counted_by_their_result() {
+    let metrics = Arc::new(Metrics::new(1));
+    assert!(lines(&metrics, "stunner_configuration").is_empty());
+    metrics.configuration(true, 1_700_000_000);
+    metrics.configuration(false, 1_700_000_060);
+    metrics.lookups.count(true);
+    assert_eq!(
+        lines(&metrics, "stunner_configuration"),
+        [
+            r#"stunner_configurations_total{result="applied"} 1"#,
+            r#"stunner_configurations_total{result="refused"} 1"#,
+            "stunner_configuration_applied_timestamp_seconds 1700000000",
+        ]
+    );
+    assert_eq!(lines(&metrics, "stunner_dns"), [r#"stunner_dns_lookups_total{result="answered"} 1"#]);
+}

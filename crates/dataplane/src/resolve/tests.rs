@@ -41,7 +41,7 @@ impl Fixture {
         let changes = Arc::new(AtomicUsize::new(0));
         let changed = Arc::new(Notify::new());
         let (count, notify) = (Arc::clone(&changes), Arc::clone(&changed));
-        let domains = Domains::new(script, Handle::current(), move || {
+        let domains = Domains::new(script, Handle::current(), Arc::default(), move || {
             count.fetch_add(1, Ordering::Relaxed);
             notify.notify_one();
         });
