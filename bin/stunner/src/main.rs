@@ -46,6 +46,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
+    // The first choice is the only one; nothing has chosen before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         runtime.block_on(async {

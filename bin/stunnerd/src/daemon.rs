@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use cds::{Event, Origin, Scope, Watch};
-use config::Config;
 use config::uri::TurnUri;
+use config::{Config, Protocol};
 use dataplane::{Dataplane, Options};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::interval;
 
 use crate::cli::Cli;
-use crate::identity;
+use crate::{certificate, identity};
 
 /// How often the workers are looked at, and while draining, the allocations.
 const LOOK: Duration = Duration::from_millis(200);
@@ -144,10 +144,11 @@ async fn next(watch: &mut Option<Watch>) -> Event {
 /// out, anyone includes this machine.
 fn from_uri(text: &str) -> anyhow::Result<Config> {
     let uri: TurnUri = text.parse()?;
-    if uri.protocol.is_secure() {
-        bail!("{} is not served by this version; use turn: with transport=udp or tcp", uri.protocol);
+    if uri.protocol == Protocol::Dtls {
+        bail!("{} is not served by this version; use turns: with transport=tcp, or turn:", uri.protocol);
     }
-    let mut config = uri.to_config(None)?;
+    let certificate = uri.protocol.is_secure().then(|| certificate::self_signed(&uri.host)).transpose()?;
+    let mut config = uri.to_config(certificate)?;
     let loopback = config
         .listeners
         .iter()

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod certificate;
 mod cli;
 mod daemon;
 mod identity;
@@ -18,6 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // The first choice is the only one; nothing has chosen before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let lines = logs::init(cli.log_spec().unwrap_or(cli::DEFAULT_LOG), cli.log_format(), std::io::stdout());
     tracing::info!(target: "stunnerd", "starting stunnerd, {}", *flags::VERSION);
     let end = tokio::runtime::Builder::new_current_thread()

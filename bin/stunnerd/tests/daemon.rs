@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::{fs, thread};
 
 use kit::{Credentials, Deadline, EchoPeer, Process, TurnClient, free_port};
@@ -212,6 +212,44 @@ fn a_turn_uri_is_a_whole_configuration() {
         daemon.terminate();
         assert_eq!(daemon.await_exit().code(), Some(0));
     }
+}
+
+/// A key that takes no time to make, and a certificate that a client can check: it names the host of the URI.
+#[test]
+fn w34_a_secure_turn_uri_gets_an_ecdsa_certificate_with_names() {
+    const P256: &[u8] = &[0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
+    let _default = DEFAULT_HEALTH_PORT.lock();
+    for uri in
+        ["turns://user:pass@127.0.0.1:PORT?transport=tcp", "turn://user:pass@127.0.0.1:PORT?transport=tls"]
+    {
+        let port = free_port();
+        let daemon = start(&[&uri.replace("PORT", &port.to_string())]);
+        daemon.await_line("configuration in force: 1 listeners");
+        Call::start(TurnClient::tls(loopback(port)).with(Credentials::fixed("user", "pass"))).end();
+
+        let certificate = shown_certificate(port, kit::trusting_tls()).unwrap();
+        assert!(certificate.windows(P256.len()).any(|part| part == P256));
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let checking = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        assert!(shown_certificate(port, Arc::new(checking)).is_ok());
+    }
+}
+
+/// Shakes hands with the server at 127.0.0.1.
+fn shown_certificate(
+    port: u16,
+    config: Arc<rustls::ClientConfig>,
+) -> std::io::Result<rustls::pki_types::CertificateDer<'static>> {
+    let address = loopback(port);
+    let mut tls = rustls::ClientConnection::new(config, address.ip().into()).unwrap();
+    tls.complete_io(&mut TcpStream::connect(address)?)?;
+    Ok(tls.peer_certificates().unwrap()[0].clone().into_owned())
 }
 
 #[test]

@@ -216,6 +216,7 @@ impl Running {
                 },
                 routes: Routes::new(rules, Arc::clone(&guard)),
                 meter: Arc::clone(meter),
+                security: listener.security.clone(),
                 user_quota: gateway.config.admin.user_quota,
                 bind: listener.bind_ip,
             });

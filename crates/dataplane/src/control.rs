@@ -129,6 +129,7 @@ impl Shared {
                 settings: Settings::new(nonce_key.clone()),
                 rng: ChaCha12Rng::from_rng(&mut seeds),
                 max_streams: files / 2 / count,
+                handshakes: options.handshakes,
                 timeouts: Timeouts {
                     first_message: options.first_message_timeout,
                     idle: options.idle_timeout,
@@ -280,6 +281,11 @@ impl Shared {
             target: "reconciler",
             "configuration in force: {listeners} listeners, {clusters} clusters{restarted}"
         );
+        for (key, listener) in &running.wanted.listeners {
+            if let Some(weakness) = listener.security.weakness() {
+                tracing::warn!(target: "reconciler", "listener {:?} of gateway {:?}: {weakness}", key.name, key.gateway);
+            }
+        }
         for refused in &report.refused {
             tracing::error!(
                 target: "reconciler",

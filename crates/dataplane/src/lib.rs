@@ -11,11 +11,12 @@
 //! | credentials, auth type, realm | the next request of each client is judged by the new ones; relaying goes on |
 //! | routes, clusters, what a domain resolves to | permissions are judged anew; what is still allowed flows on |
 //! | public address and port | none |
+//! | a listener's certificate and key | whoever connects from then on is shown the new one; sessions go on |
 //! | a listener's protocol, address, port | that listener starts over |
 //! | a listener or cluster is removed | its clients, or flows, end |
 //! | health and metrics endpoints | their servers move |
 //!
-//! TLS and DTLS listeners are refused by name for now; see [`Report::refused`].
+//! DTLS listeners are refused by name for now; see [`Report::refused`].
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -25,6 +26,7 @@ mod control;
 mod endpoint;
 mod listener;
 mod metrics;
+mod pipe;
 mod plan;
 mod quota;
 mod refusal;
@@ -32,6 +34,7 @@ mod relay;
 mod reserve;
 mod resolve;
 mod route;
+mod security;
 mod shard;
 mod status;
 mod stream;
@@ -64,6 +67,25 @@ pub struct Options {
     pub first_message_timeout: Duration,
     /// How long a connection may be without an allocation, counted from its last message that made sense.
     pub idle_timeout: Duration,
+    /// How many TLS handshakes each worker puts up with at a time.
+    pub handshakes: HandshakeLimits,
+}
+
+/// How many handshakes may be in flight. Beyond that, the one that has taken longest makes room for the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandshakeLimits {
+    /// At one worker, at least 1.
+    pub per_worker: usize,
+    /// At one worker from one IPv4 address or IPv6 /64, at least 1. All clients behind a load balancer that hides
+    /// their addresses are one source.
+    pub per_source: usize,
+}
+
+impl Default for HandshakeLimits {
+    /// 512, of which one source may have 128.
+    fn default() -> Self {
+        Self { per_worker: 512, per_source: 128 }
+    }
 }
 
 impl Default for Options {
@@ -75,6 +97,7 @@ impl Default for Options {
             dry_run: false,
             first_message_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            handshakes: HandshakeLimits::default(),
         }
     }
 }

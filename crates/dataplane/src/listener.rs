@@ -1,8 +1,8 @@
 //! The sockets of a listener: one per worker, sharing the port, so that the kernel spreads clients over them
 //! and keeps each client on one.
 //!
-//! TLS and DTLS listeners will be further kinds of [`ListenerSocket`]: the same sockets with a machine between
-//! the bytes and the TURN server.
+//! TLS listeners have the same sockets as TCP listeners: what makes them different begins with each connection,
+//! see [`crate::pipe`].
 
 use std::io;
 use std::net::SocketAddr;

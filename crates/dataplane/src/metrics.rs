@@ -63,6 +63,26 @@ pub(crate) struct Traffic {
     pub(crate) opened: Tally,
     /// Those that ended.
     pub(crate) closed: Tally,
+    /// Handshakes by how they ended: see [`HandshakeEnd`].
+    pub(crate) handshakes: [Tally; HandshakeEnd::ALL.len()],
+}
+
+/// How a TLS or DTLS handshake ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandshakeEnd {
+    /// The client has shown that it knows the keys.
+    Completed,
+    /// One side broke it off.
+    Failed,
+    /// It took too long.
+    TimedOut,
+    /// It made room for another one.
+    Displaced,
+}
+
+impl HandshakeEnd {
+    /// All, in the order of their numbers.
+    pub(crate) const ALL: [Self; 4] = [Self::Completed, Self::Failed, Self::TimedOut, Self::Displaced];
 }
 
 /// The counters of one listener or cluster, one part per worker.

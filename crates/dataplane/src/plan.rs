@@ -11,6 +11,7 @@ use turn::credentials::{Authority, Realm};
 
 use crate::apply::ApplyError;
 use crate::endpoint::Bind;
+use crate::security::Security;
 
 #[cfg(test)]
 mod tests;
@@ -40,9 +41,10 @@ pub(crate) struct Gateway {
 }
 
 /// A listener whose texts are values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct WantedListener {
     pub(crate) transport: Transport,
+    pub(crate) security: Security,
     /// Where its sockets listen.
     pub(crate) bind: SocketAddr,
     /// The relay address as configured, possibly unspecified.
@@ -93,8 +95,9 @@ impl Wanted {
             match transport(listener.protocol) {
                 Ok(transport) => {
                     let key = Key { gateway: name.to_owned(), name: listener.name.clone() };
-                    let checked =
-                        WantedListener::check(listener, transport).map_err(|error| invalid(&error))?;
+                    let security = Security::of(listener).map_err(|error| invalid(&error))?;
+                    let checked = WantedListener::check(listener, transport, security)
+                        .map_err(|error| invalid(&error))?;
                     self.listeners.insert(key, checked);
                 }
                 Err(reason) => self.refused.push(Refused {
@@ -143,10 +146,11 @@ impl Wanted {
 }
 
 impl WantedListener {
-    fn check(listener: &Listener, transport: Transport) -> Result<Self, config::Error> {
+    fn check(listener: &Listener, transport: Transport, security: Security) -> Result<Self, config::Error> {
         let bind_ip = listener.bind_ip()?.filter(|ip| !ip.is_unspecified());
         Ok(Self {
             transport,
+            security,
             bind: bind_ip.map_or_else(
                 || net::addr::dual_stack(listener.port),
                 |ip| SocketAddr::new(ip.to_canonical(), listener.port),
@@ -179,13 +183,14 @@ fn socket_kind(transport: Transport) -> &'static str {
     }
 }
 
-/// The transports there are sockets for. TLS and DTLS get theirs here.
+/// The transports there are sockets for. DTLS gets its own here.
 fn transport(protocol: Protocol) -> Result<Transport, String> {
     match protocol {
         Protocol::Udp => Ok(Transport::Udp),
         Protocol::Tcp => Ok(Transport::Tcp),
-        Protocol::Tls | Protocol::Dtls => Err(format!(
-            "{protocol} is not served by this version; use TURN-UDP or TURN-TCP, the other listeners run"
+        Protocol::Tls => Ok(Transport::Tls),
+        Protocol::Dtls => Err(format!(
+            "{protocol} is not served by this version; use TURN-TLS, TURN-UDP or TURN-TCP, the other listeners run"
         )),
     }
 }

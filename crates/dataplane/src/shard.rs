@@ -12,6 +12,7 @@
 //! allocation, no lock and no look-up by name.
 
 mod datagrams;
+mod handshakes;
 mod outputs;
 mod streams;
 
@@ -25,7 +26,8 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use net::{
-    Arena, Event, Events, Interest, Poller, SendQueue, StreamMessage, TcpListener, Token, UdpSocket, Waker,
+    Arena, Event, Events, Interest, Poller, SendQueue, StreamMessage, TcpListener, TlsStream, Token,
+    UdpSocket, Waker,
 };
 use rand_chacha::ChaCha12Rng;
 use slab::Slab;
@@ -33,6 +35,8 @@ use turn::addr::{Client, ListenerId, RelayId};
 use turn::server::{Server, Settings};
 use turn::time::Now;
 
+use self::handshakes::Handshakes;
+use crate::HandshakeLimits;
 use crate::clock;
 use crate::listener::ListenerSocket;
 use crate::metrics::{Meter, Metrics};
@@ -92,6 +96,7 @@ pub(crate) struct Setup {
     /// Most connections at a time.
     pub(crate) max_streams: usize,
     pub(crate) timeouts: Timeouts,
+    pub(crate) handshakes: HandshakeLimits,
 }
 
 /// A worker.
@@ -113,6 +118,10 @@ pub(crate) struct Shard {
     streams: Slab<Stream>,
     stream_of: HashMap<Client, usize, foldhash::fast::RandomState>,
     max_streams: usize,
+    /// Connections whose clients have not proved anything yet.
+    handshakes: Handshakes,
+    /// Where what is to be decrypted is read to.
+    ciphertext: Box<[u8]>,
     timeouts: Timeouts,
     /// The serial number of the next connection.
     next_serial: u64,
@@ -223,8 +232,7 @@ impl Sockets {
 impl Shard {
     /// A worker without listeners.
     pub(crate) fn new(setup: Setup) -> io::Result<Self> {
-        let Setup { index, orders, view, metrics, refusals, reserve, settings, rng, max_streams, timeouts } =
-            setup;
+        let Setup { index, orders, view, metrics, refusals, reserve, settings, rng, .. } = setup;
         Ok(Self {
             index,
             poller: Poller::new()?,
@@ -240,8 +248,10 @@ impl Shard {
             sockets: Sockets::default(),
             streams: Slab::new(),
             stream_of: HashMap::default(),
-            max_streams,
-            timeouts,
+            max_streams: setup.max_streams,
+            handshakes: Handshakes::new(setup.handshakes),
+            ciphertext: vec![0; TlsStream::READ_CAPACITY].into(),
+            timeouts: setup.timeouts,
             next_serial: 0,
             for_streams: Vec::new(),
             stream_messages: Vec::new(),
@@ -274,6 +284,7 @@ impl Shard {
             let view = Arc::clone(&self.view);
             let turn = Turn { view: &view, now };
             self.handle_deadlines(turn);
+            self.handshakes.next_turn();
             for event in events.iter() {
                 self.handle_event(event, turn);
             }

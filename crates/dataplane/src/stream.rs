@@ -1,4 +1,4 @@
-//! A client on a TCP connection: cutting the stream into frames, and knowing when to give it up.
+//! A client on a TCP or TLS connection: cutting the stream into frames, and knowing when to give it up.
 //!
 //! Bytes are read into a slot of the worker's arena, behind what an earlier read left of an unfinished frame,
 //! so that frames are relayed from where the kernel put them. Only the unfinished rest is copied, and a
@@ -7,16 +7,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use net::TcpStream;
 use stun::frame::{self, Frame};
 use turn::addr::Client;
 
 use crate::metrics::Meter;
+use crate::pipe::Pipe;
 
 /// How long connections may be of no use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
-    /// Until the first message that makes sense.
+    /// Until the first message that makes sense, after a TLS handshake if there has to be one.
     pub(crate) first_message: Duration,
     /// Without an allocation, from the last message that made sense.
     pub(crate) idle: Duration,
@@ -31,7 +31,7 @@ pub(crate) const READ_BUDGET: usize = 64 << 10;
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    pub(crate) tcp: TcpStream,
+    pub(crate) pipe: Pipe,
     pub(crate) client: Client,
     pub(crate) meter: Arc<Meter>,
     /// Tells this connection from an earlier one in its place.
@@ -42,6 +42,8 @@ pub(crate) struct Stream {
     /// When it is closed unless an allocation is made; `None` while there is one.
     deadline: Option<Instant>,
     idle: Duration,
+    /// Its client has not shown yet that it knows the keys: it counts as a handshake.
+    pub(crate) handshaking: bool,
     /// The poller reports room to write.
     pub(crate) awaits_room: bool,
 }
@@ -59,7 +61,7 @@ pub(crate) enum Piece {
 
 impl Stream {
     pub(crate) fn new(
-        tcp: TcpStream,
+        pipe: Pipe,
         client: Client,
         meter: Arc<Meter>,
         serial: u64,
@@ -67,7 +69,8 @@ impl Stream {
         now: Instant,
     ) -> Self {
         Self {
-            tcp,
+            handshaking: pipe.is_handshaking(),
+            pipe,
             client,
             meter,
             serial,

@@ -9,6 +9,7 @@ use turn::server::{AllocationRequest, Denial, Grant, ListenerPolicy, Policy, Quo
 use crate::metrics::Meter;
 use crate::quota::Quota;
 use crate::route::Routes;
+use crate::security::Security;
 
 /// The configuration as of one moment, indexed by the numbers the TURN server uses.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct ListenerView {
     pub(crate) policy: ListenerPolicy,
     pub(crate) routes: Routes,
     pub(crate) meter: Arc<Meter>,
+    /// What connections that begin now are protected by.
+    pub(crate) security: Security,
     /// Most allocations per user; 0 is no limit.
     pub(crate) user_quota: u32,
     /// The address relay sockets bind, if not all of them.

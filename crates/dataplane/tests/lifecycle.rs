@@ -186,17 +186,17 @@ fn a_dry_run_is_ready_and_opens_nothing() {
 }
 
 #[test]
-fn a_tls_listener_is_refused_by_name_and_the_others_run() {
+fn a_dtls_listener_is_refused_by_name_and_the_others_run() {
     let certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
     let key = "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCkFBQUEKLS0tLS1FTkQgUFJJVkFURSBLRVktLS0tLQo=";
     let mut text = Text::new();
-    let tls = common::listener("secure", "TURN-TLS", kit::free_port(), "[loop]");
-    text.listeners.push(tls.replace("TURN-TLS", &format!("TURN-TLS, cert: {certificate}, key: {key}")));
+    let dtls = common::listener("secure", "TURN-DTLS", kit::free_port(), "[loop]");
+    text.listeners.push(dtls.replace("TURN-DTLS", &format!("TURN-DTLS, cert: {certificate}, key: {key}")));
     let dataplane = start();
     let report = dataplane.apply(&[(GATEWAY.to_owned(), text.config())].into()).unwrap();
     assert_eq!(report.refused.len(), 1);
     assert_eq!(report.refused[0].listener, "secure");
-    assert!(report.refused[0].reason.contains("TURN-TLS"), "{}", report.refused[0].reason);
+    assert!(report.refused[0].reason.contains("TURN-DTLS"), "{}", report.refused[0].reason);
     assert!(kit::TurnClient::udp(address(text.port)).binding().is_ok());
 }
 

@@ -9,40 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use common::{
-    EPHEMERAL, GATEWAY, Gateway, STATIC, Text, address, await_that, cluster, code, echo, get, listener,
+    Call, EPHEMERAL, GATEWAY, Gateway, STATIC, Text, address, await_that, cluster, code, get, listener,
     scrape,
 };
-use kit::{Credentials, EchoPeer, TurnClient};
-
-/// A client with an allocation and a channel to an echo peer.
-struct Call {
-    client: TurnClient,
-    peer: EchoPeer,
-}
-
-impl Call {
-    fn start(mut client: TurnClient) -> Self {
-        let peer = EchoPeer::start();
-        client.allocate().unwrap();
-        client.channel_bind(0x4000, peer.address()).unwrap();
-        let mut call = Self { client, peer };
-        call.goes_on();
-        call
-    }
-
-    #[track_caller]
-    fn goes_on(&mut self) {
-        echo(&mut self.client, 0x4000, 3);
-    }
-
-    #[track_caller]
-    fn is_silent(&mut self) {
-        let heard = self.peer.sources().len();
-        self.client.send_channel(0x4000, b"anybody?");
-        assert!(self.client.settle().unwrap().is_empty());
-        assert_eq!(self.peer.sources().len(), heard);
-    }
-}
+use kit::{Credentials, TurnClient};
 
 #[test]
 fn plaintext_to_ephemeral_and_back_under_a_live_call_drops_nothing_its_credentials_cover() {

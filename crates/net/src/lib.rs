@@ -1,4 +1,4 @@
-//! Sockets: batched UDP, TCP streams, the event queue, and what a worker thread asks of the kernel.
+//! Sockets: batched UDP, TCP and TLS streams, the event queue, and what a worker thread asks of the kernel.
 //!
 //! This crate knows no TURN. It is the only room of the house with `unsafe` code and the only user of
 //! `libc` and `socket2`; every `unsafe` block says why it is sound. Its types own their descriptors and
@@ -22,17 +22,21 @@
 pub mod addr;
 mod buffer;
 mod cmsg;
+mod identity;
 pub mod interface;
 pub mod limit;
 mod options;
 mod poll;
 mod send;
 mod tcp;
+mod tls;
 mod udp;
 
 pub use buffer::{Arena, HEADROOM, Packet, Parts, SLOT_CAPACITY, Slot, Span};
+pub use identity::{Identity, IdentityError};
 pub use options::{TcpOptions, UdpOptions, probe_tcp, probe_udp};
 pub use poll::{Event, Events, Interest, Poller, Token, Waker};
 pub use send::{Outgoing, SendQueue, Sent};
 pub use tcp::{Flush, Read, StreamMessage, TcpListener, TcpStream, Worth, WriteQueueFull, Written};
+pub use tls::{TlsAcceptor, TlsStream};
 pub use udp::UdpSocket;

@@ -3,7 +3,7 @@
 //! Messages are written from where they lie, many in one call. Only what the kernel does not take is copied, into the
 //! [`Backlog`] of its stream.
 
-mod backlog;
+pub(crate) mod backlog;
 
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -289,7 +289,8 @@ impl TcpStream {
         self.write_slices(&slices[..count])
     }
 
-    fn write_slices(&self, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+    /// Hands bytes to the kernel past those that wait. Returns how many it took, if any.
+    pub(crate) fn write_slices(&self, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
         loop {
             match (&self.inner).write_vectored(slices) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -42,6 +42,7 @@ impl Gateway {
         command.arg("--config").arg(&file);
         let process = Process::spawn(command);
         await_tcp(plain);
+        await_tcp(secure);
         TurnClient::udp(plain).binding().expect("the UDP listener answers");
         Self { plain, secure, _process: process, _folder: folder }
     }

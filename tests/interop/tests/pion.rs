@@ -1,5 +1,6 @@
 //! pion's TURN client, on which much of the Go world is built.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -19,14 +20,14 @@ fn build(go: &Part) -> PathBuf {
     program
 }
 
-fn relays(transport: &str) {
+fn relays(transport: &str, server: fn(&Gateway) -> SocketAddr) {
     let Some(go) = need("go") else { return };
     let program = build(&go);
     let gateway = Gateway::start();
     let peer = EchoPeer::start();
     let mut client = Command::new(program);
     client.args([
-        &gateway.plain.to_string(),
+        &server(&gateway).to_string(),
         transport,
         USERNAME,
         PASSWORD,
@@ -43,10 +44,15 @@ fn relays(transport: &str) {
 
 #[test]
 fn pion_relays_over_udp() {
-    relays("udp");
+    relays("udp", |gateway| gateway.plain);
 }
 
 #[test]
 fn pion_relays_over_tcp() {
-    relays("tcp");
+    relays("tcp", |gateway| gateway.plain);
+}
+
+#[test]
+fn pion_relays_over_tls() {
+    relays("tls", |gateway| gateway.secure);
 }

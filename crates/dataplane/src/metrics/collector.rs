@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use turn::server::{DropReason, RejectReason};
 
-use super::{Direction, Meter, Metrics, Outcomes, Tally, Traffic, WorkerStats, process};
+use super::{Direction, HandshakeEnd, Meter, Metrics, Outcomes, Tally, Traffic, WorkerStats, process};
 
 /// Everything there is to scrape, in version 0.0.4 of the text format.
 pub(crate) fn encode(metrics: &Arc<Metrics>) -> Result<String, fmt::Error> {
@@ -59,6 +59,7 @@ impl Collector for Sums {
         let listeners = metrics.listeners.all();
         let clusters = metrics.clusters.all();
         connections(&mut encoder, &listeners)?;
+        handshakes(&mut encoder, &listeners)?;
         traffic(
             &mut encoder,
             "stunner_listener_packets",
@@ -122,6 +123,29 @@ fn connections(encoder: &mut DescriptorEncoder<'_>, listeners: &[Named]) -> fmt:
     )?;
     for (name, opened, _) in &used {
         count(&mut family, &[("name", name.as_str())], *opened)?;
+    }
+    Ok(())
+}
+
+fn handshakes(encoder: &mut DescriptorEncoder<'_>, listeners: &[Named]) -> fmt::Result {
+    let mut series = listeners
+        .iter()
+        .flat_map(|(name, meter)| {
+            HandshakeEnd::ALL.map(|outcome| (name, outcome, meter.sum(|t| &t.handshakes[outcome as usize])))
+        })
+        .filter(|(_, _, sum)| *sum > 0)
+        .peekable();
+    if series.peek().is_none() {
+        return Ok(());
+    }
+    let mut family = encoder.encode_descriptor(
+        "stunner_listener_handshakes",
+        "TLS and DTLS handshakes that ended",
+        None,
+        MetricType::Counter,
+    )?;
+    for (name, outcome, sum) in series {
+        count(&mut family, &[("name", name.as_str()), ("outcome", &label(&outcome))], sum)?;
     }
     Ok(())
 }

@@ -47,6 +47,26 @@ fn the_gauge_of_connections_is_what_was_opened_and_not_closed() {
 }
 
 #[test]
+fn handshakes_are_counted_by_how_they_ended() {
+    let metrics = Arc::new(Metrics::new(2));
+    let listener = metrics.listener("l");
+    assert!(lines(&metrics, "stunner_listener_handshakes").is_empty());
+    for (number, outcome) in HandshakeEnd::ALL.into_iter().enumerate() {
+        assert_eq!(number, outcome as usize);
+    }
+    listener.of(0).handshakes[HandshakeEnd::Completed as usize].add(1);
+    listener.of(1).handshakes[HandshakeEnd::Completed as usize].add(1);
+    listener.of(1).handshakes[HandshakeEnd::TimedOut as usize].add(1);
+    assert_eq!(
+        lines(&metrics, "stunner_listener_handshakes"),
+        [
+            r#"stunner_listener_handshakes_total{name="l",outcome="completed"} 2"#,
+            r#"stunner_listener_handshakes_total{name="l",outcome="timed_out"} 1"#,
+        ]
+    );
+}
+
+#[test]
 fn a_listener_that_comes_back_goes_on_counting() {
     let metrics = Metrics::new(1);
     metrics.listener("l").of(0).rx.count(1);

@@ -1,4 +1,4 @@
-//! Clients on TCP connections: accepting, reading frames, writing, closing.
+//! Clients on TCP and TLS connections: accepting, reading frames, writing, closing.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use turn::server::{DropReason, Verdict};
 
 use super::datagrams::offset_in;
 use super::{ACCEPT_BATCH, ACCEPT_PAUSE, ForStream, STREAM_QUEUE, Shard, Source, Turn};
-use crate::metrics::Meter;
+use crate::metrics::{HandshakeEnd, Meter};
+use crate::pipe::Pipe;
 use crate::stream::{Piece, READ_BUDGET, Stream};
 
 impl Shard {
@@ -48,18 +49,28 @@ impl Shard {
             return;
         }
         let client = Client::new(id, tcp.remote(), tcp.local());
+        let tls = turn.view.get(id).and_then(|listener| listener.security.tls());
+        let Ok(pipe) = Pipe::accept(tcp, tls) else { return };
+        if pipe.is_handshaking()
+            && let Some(oldest) = self.handshakes.in_the_way(client.remote().ip())
+        {
+            self.end_stream(oldest, HandshakeEnd::Displaced, turn);
+        }
         let entry = self.streams.vacant_entry();
         let key = entry.key();
-        if self.poller.add(&tcp, Source::Stream(key).token(), Interest::Read).is_err() {
+        if self.poller.add(&pipe, Source::Stream(key).token(), Interest::Read).is_err() {
             return;
         }
         meter.of(self.index).opened.add(1);
         self.next_serial += 1;
         let (serial, now) = (self.next_serial, turn.now.mono);
-        let stream = entry.insert(Stream::new(tcp, client, meter, serial, self.timeouts, now));
-        let deadline = stream.deadline();
+        let stream = entry.insert(Stream::new(pipe, client, meter, serial, self.timeouts, now));
+        let (deadline, handshaking) = (stream.deadline(), stream.handshaking);
         self.stream_of.insert(client, key);
         deadline.into_iter().for_each(|deadline| self.watch_idle(deadline, key));
+        if handshaking {
+            self.handshakes.begin(serial, key, client.remote().ip());
+        }
     }
 
     pub(super) fn handle_stream(&mut self, key: usize, event: Event, turn: Turn<'_>) {
@@ -73,18 +84,40 @@ impl Shard {
 
     /// Whether the connection is still of use.
     fn read(&mut self, key: usize, turn: Turn<'_>) -> bool {
+        loop {
+            if !self.read_once(key, turn) {
+                return false;
+            }
+            // What is decrypted already is not announced by the kernel.
+            if !self.streams.get_mut(key).is_some_and(|stream| stream.pipe.has_unread()) {
+                return true;
+            }
+        }
+    }
+
+    fn read_once(&mut self, key: usize, turn: Turn<'_>) -> bool {
         self.make_room(1, turn);
         let Some(stream) = self.streams.get_mut(key) else { return true };
+        if stream.handshaking && !self.handshakes.may_go_on() {
+            return true;
+        }
         let Some(slot) = self.arena.take() else { return true };
         let buffer = self.arena.payload_mut(slot);
         let mut filled = stream.restore(buffer);
         let budget = buffer.len().min(filled + READ_BUDGET);
-        match stream.tcp.read(&mut buffer[filled..budget]) {
+        match stream.pipe.read(&mut self.ciphertext, &mut buffer[filled..budget]) {
             Ok(Read::Data(len)) => filled += len,
             Ok(Read::Nothing) => {}
             Ok(Read::End) | Err(_) => return false,
         }
-        self.handle_frames(key, slot, filled, turn)
+        if stream.handshaking && !stream.pipe.is_handshaking() {
+            stream.handshaking = false;
+            stream.meter.of(self.index).handshakes[HandshakeEnd::Completed as usize].add(1);
+            self.handshakes.end(stream.serial);
+        }
+        // TLS answers by itself.
+        let is_flushed = stream.pipe.is_flushed();
+        (is_flushed || self.await_room(key, Flush::Pending)) && self.handle_frames(key, slot, filled, turn)
     }
 
     fn handle_frames(&mut self, key: usize, slot: Slot, filled: usize, turn: Turn<'_>) -> bool {
@@ -157,7 +190,7 @@ impl Shard {
             self.stream_messages.extend(own.iter().map(|entry| entry.message));
             let key = own[0].key as usize;
             let Some(stream) = self.streams.get_mut(key) else { continue };
-            let alive = match stream.tcp.write(&self.arena, &self.stream_messages) {
+            let alive = match stream.pipe.write(&self.arena, &self.stream_messages) {
                 Ok(written) => {
                     self.metrics.worker(self.index).slow_reader.add(written.dropped as u64);
                     self.await_room(key, written.flush)
@@ -181,7 +214,7 @@ impl Shard {
     /// Writes what a connection was slow to take. Whether it is still of use.
     fn flush_stream(&mut self, key: usize) -> bool {
         let Some(stream) = self.streams.get_mut(key) else { return true };
-        stream.tcp.flush().is_ok_and(|flush| self.await_room(key, flush))
+        stream.pipe.flush().is_ok_and(|flush| self.await_room(key, flush))
     }
 
     /// Asks for an event when there is room to write again, if some is needed. Whether that is possible.
@@ -193,15 +226,25 @@ impl Shard {
         }
         stream.awaits_room = awaits_room;
         let interest = if awaits_room { Interest::ReadWrite } else { Interest::Read };
-        self.poller.change(&stream.tcp, Source::Stream(key).token(), interest).is_ok()
+        self.poller.change(&stream.pipe, Source::Stream(key).token(), interest).is_ok()
     }
 
     /// Ends a connection and with it its allocation.
     pub(super) fn close_stream(&mut self, key: usize, turn: Turn<'_>) {
+        self.end_stream(key, HandshakeEnd::Failed, turn);
+    }
+
+    /// The same, with what there is to say about its handshake if that has not come to an end.
+    fn end_stream(&mut self, key: usize, end: HandshakeEnd, turn: Turn<'_>) {
         // What is for this connection must not reach the next one in its place.
         self.write_streams();
         self.broken_streams.retain(|broken| *broken != key);
-        let Some(stream) = self.streams.try_remove(key) else { return };
+        let Some(mut stream) = self.streams.try_remove(key) else { return };
+        if stream.handshaking {
+            stream.meter.of(self.index).handshakes[end as usize].add(1);
+            self.handshakes.end(stream.serial);
+        }
+        stream.pipe.say_goodbye();
         stream.meter.of(self.index).closed.add(1);
         let client = stream.client;
         self.stream_of.remove(&client);
@@ -226,7 +269,9 @@ impl Shard {
             self.idle.pop();
             let same = self.streams.get(key).filter(|stream| stream.serial == serial);
             match same.and_then(Stream::deadline) {
-                Some(deadline) if deadline <= turn.now.mono => self.close_stream(key, turn),
+                Some(deadline) if deadline <= turn.now.mono => {
+                    self.end_stream(key, HandshakeEnd::TimedOut, turn)
+                }
                 Some(deadline) => self.watch_idle(deadline, key),
                 None => {}
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use config::Config;
 use dataplane::{ApplyError, Dataplane, Options, Report};
-use kit::{Credentials, Deadline, Failure, TurnClient};
+use kit::{Credentials, Deadline, EchoPeer, Failure, TurnClient};
 
 /// The name of the gateway in every fixture.
 pub(crate) const GATEWAY: &str = "test/gateway";
@@ -209,4 +209,35 @@ pub(crate) fn scrape(address: SocketAddr, path: &str) -> BTreeMap<String, f64> {
         .map(|line| line.rsplit_once(' ').unwrap())
         .map(|(k, v)| (k.to_owned(), v.parse().unwrap()))
         .collect()
+}
+
+/// A client with an allocation and a channel to an echo peer.
+pub(crate) struct Call {
+    pub(crate) client: TurnClient,
+    pub(crate) peer: EchoPeer,
+}
+
+impl Call {
+    #[track_caller]
+    pub(crate) fn start(mut client: TurnClient) -> Self {
+        let peer = EchoPeer::start();
+        client.allocate().unwrap();
+        client.channel_bind(0x4000, peer.address()).unwrap();
+        let mut call = Self { client, peer };
+        call.goes_on();
+        call
+    }
+
+    #[track_caller]
+    pub(crate) fn goes_on(&mut self) {
+        echo(&mut self.client, 0x4000, 3);
+    }
+
+    #[track_caller]
+    pub(crate) fn is_silent(&mut self) {
+        let heard = self.peer.sources().len();
+        self.client.send_channel(0x4000, b"anybody?");
+        assert!(self.client.settle().unwrap().is_empty());
+        assert_eq!(self.peer.sources().len(), heard);
+    }
 }

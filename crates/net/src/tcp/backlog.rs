@@ -6,7 +6,7 @@ use super::Worth;
 
 /// Messages that wait, up to a limit of bytes. Holds no memory while it is empty, but for a little.
 #[derive(Debug)]
-pub(super) struct Backlog {
+pub(crate) struct Backlog {
     bytes: VecDeque<u8>,
     messages: VecDeque<Waiting>,
     /// A part of the first message is with the kernel already, so the rest must follow.
@@ -23,11 +23,11 @@ struct Waiting {
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pushed {
+pub(crate) struct Pushed {
     /// It waits.
-    pub(super) kept: bool,
+    pub(crate) kept: bool,
     /// How many were dropped, itself included.
-    pub(super) dropped: usize,
+    pub(crate) dropped: usize,
 }
 
 /// Memory that is kept by an empty backlog, in bytes and messages.
@@ -41,23 +41,23 @@ impl Default for Backlog {
 
 impl Backlog {
     /// About half a second of one video stream: what has waited longer is of no use to anybody.
-    pub(super) const DEFAULT_LIMIT: usize = 256 << 10;
+    pub(crate) const DEFAULT_LIMIT: usize = 256 << 10;
 
-    pub(super) fn limit(&mut self, bytes: usize) {
+    pub(crate) fn limit(&mut self, bytes: usize) {
         self.limit = bytes;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    pub(super) fn as_slices(&self) -> (&[u8], &[u8]) {
+    pub(crate) fn as_slices(&self) -> (&[u8], &[u8]) {
         self.bytes.as_slices()
     }
 
     /// Adds a message of `len` bytes. If there is no room for it, older ones are dropped, and if that is not enough,
     /// itself.
-    pub(super) fn push<'b>(
+    pub(crate) fn push<'b>(
         &mut self,
         len: usize,
         parts: impl IntoIterator<Item = &'b [u8]>,
@@ -77,7 +77,7 @@ impl Backlog {
     }
 
     /// Adds the rest of a message of `len` bytes, of which some are with the kernel. Nothing else waits.
-    pub(super) fn push_rest<'b>(
+    pub(crate) fn push_rest<'b>(
         &mut self,
         with_kernel: usize,
         len: usize,
@@ -94,7 +94,7 @@ impl Backlog {
     }
 
     /// The kernel took so many bytes.
-    pub(super) fn consume(&mut self, count: usize) {
+    pub(crate) fn consume(&mut self, count: usize) {
         self.bytes.drain(..count);
         let mut left = count;
         while let Some(first) = self.messages.front_mut() {

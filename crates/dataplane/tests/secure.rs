@@ -1,0 +1,269 @@
+//! Listeners whose clients are encrypted: they relay as the others do, change their certificate under live
+//! sessions, and stay there for honest clients while others mean harm.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use common::{Call, EPHEMERAL, Gateway, Text, address, await_that, echo, get, scrape, static_user};
+use dataplane::{HandshakeLimits, Options};
+use kit::{Credentials, EchoPeer, TurnClient};
+use rustls::{ClientConnection, StreamOwned};
+
+/// A certificate and its key as configurations have them.
+#[derive(Clone)]
+struct Pair {
+    der: Vec<u8>,
+    cert: String,
+    key: String,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        Self {
+            der: signed.cert.der().to_vec(),
+            cert: BASE64_STANDARD.encode(signed.cert.pem()),
+            key: BASE64_STANDARD.encode(signed.signing_key.serialize_pem()),
+        }
+    }
+
+    fn listener(&self, protocol: &str, port: u16) -> String {
+        let Self { cert, key, .. } = self;
+        let plain = common::listener("secure", protocol, port, "[loop]");
+        plain.replacen('{', &format!("{{ cert: {cert}, key: {key}, "), 1)
+    }
+}
+
+/// The two listeners of every test, and an encrypted one.
+fn text(pair: &Pair, protocol: &str, port: u16) -> Text {
+    let mut text = Text::new();
+    text.listeners.push(pair.listener(protocol, port));
+    text
+}
+
+fn tls(port: u16) -> TurnClient {
+    TurnClient::tls(address(port)).with(static_user())
+}
+
+/// The certificate that a new client is shown.
+fn shown(port: u16) -> Vec<u8> {
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(kit::trusting_tls(), name).unwrap();
+    let mut tls = StreamOwned::new(connection, TcpStream::connect(address(port)).unwrap());
+    tls.conn.complete_io(&mut tls.sock).unwrap();
+    tls.conn.peer_certificates().unwrap()[0].to_vec()
+}
+
+/// Whether the other side closes a connection on which nothing is said any more.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(kit::PATIENCE)).unwrap();
+    let mut rest = Vec::new();
+    // A reset is an end, too.
+    match stream.read_to_end(&mut rest) {
+        Ok(_) => true,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
+}
+
+fn relays_for(mut client: TurnClient, local: Option<SocketAddr>) {
+    let peer = EchoPeer::start();
+    let seen = client.binding().unwrap();
+    if let Some(local) = local {
+        assert_eq!(seen, local);
+    }
+    let relayed = client.allocate().unwrap().relayed;
+    client.create_permission(peer.address()).unwrap();
+    client.send(peer.address(), b"in an indication");
+    assert_eq!(client.recv().data(), b"in an indication");
+    client.channel_bind(0x4000, peer.address()).unwrap();
+    echo(&mut client, 0x4000, 20);
+    assert!(peer.sources().iter().all(|source| *source == relayed));
+    assert_eq!(peer.sources().len(), 21);
+}
+
+#[test]
+fn a04_tls_relays_an_echo_with_static_and_ephemeral_credentials() {
+    let (pair, port) = (Pair::new(), kit::free_port());
+    for (auth, user) in
+        [(common::STATIC, static_user()), (EPHEMERAL, Credentials::ephemeral("my-secret", "4000000000:user"))]
+    {
+        let _gateway = Gateway::start(&text(&pair, "TURN-TLS", port).auth(auth));
+        let client = TurnClient::tls(address(port));
+        let local = client.local();
+        relays_for(client.with(user), Some(local));
+    }
+}
+
+#[test]
+fn r03_only_a_listener_that_becomes_tls_is_reported_as_restarted() {
+    let (pair, port) = (Pair::new(), kit::free_port());
+    let mut before = Text::new();
+    before.listeners.push(common::listener("secure", "TURN-TCP", port, "[loop]"));
+    let gateway = Gateway::start(&before);
+    let mut call = Call::start(gateway.tcp());
+    let mut after = before.clone();
+    after.listeners[2] = pair.listener("TURN-TLS", port);
+    after.listeners.push(common::listener("more", "TURN-UDP", kit::free_port(), "[loop]"));
+    assert_eq!(gateway.apply(&after).restarted, ["listener: secure"]);
+    call.goes_on();
+    Call::start(tls(port));
+    assert_eq!(gateway.apply(&before).restarted, ["listener: secure"]);
+    Call::start(TurnClient::tcp(address(port)).with(static_user()));
+    call.goes_on();
+}
+
+#[test]
+fn r09_a_broken_pair_changes_nothing_and_says_why() {
+    let (pair, port) = (Pair::new(), kit::free_port());
+    let text = text(&pair, "TURN-TLS", port);
+    let gateway = Gateway::start(&text);
+    let (mut udp, mut secure) = (Call::start(gateway.udp()), Call::start(tls(port)));
+    let not_pem = BASE64_STANDARD.encode("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    for broken in [Pair { cert: not_pem, ..pair.clone() }, Pair { key: Pair::new().key, ..pair.clone() }] {
+        let mut change = text.clone().auth(EPHEMERAL);
+        change.listeners[2] = broken.listener("TURN-TLS", port);
+        let problem = gateway.try_apply(&change).unwrap_err().to_string();
+        assert!(problem.contains("cannot load cert/key pair"), "{problem}");
+        assert!(!problem.contains(&pair.key), "{problem}");
+        udp.goes_on();
+        secure.goes_on();
+        assert_eq!(shown(port), pair.der);
+        Call::start(gateway.udp());
+    }
+}
+
+#[test]
+fn certificate_rotation_drops_every_session_of_the_listener() {
+    let (old, new, port) = (Pair::new(), Pair::new(), kit::free_port());
+    let before = text(&old, "TURN-TLS", port);
+    let gateway = Gateway::start(&before);
+    let mut call = Call::start(tls(port));
+    assert_eq!(shown(port), old.der);
+    let mut rotated = before.clone();
+    rotated.listeners[2] = new.listener("TURN-TLS", port);
+    assert!(gateway.apply(&rotated).restarted.is_empty());
+    assert_eq!(shown(port), new.der);
+    call.goes_on();
+    assert_eq!(call.client.refresh(600).unwrap(), 600);
+    Call::start(tls(port));
+    call.goes_on();
+}
+
+#[test]
+fn stopped_tls_listeners_accepted_connections_live_on_as_orphans() {
+    let (pair, port) = (Pair::new(), kit::free_port());
+    let with = text(&pair, "TURN-TLS", port);
+    let gateway = Gateway::start(&with);
+    let mut other = Call::start(gateway.udp());
+    let mut call = Call::start(tls(port));
+    let mut handshaking = TcpStream::connect(address(port)).unwrap();
+    gateway.await_allocations(2);
+    let mut without = with.clone();
+    without.listeners.truncate(2);
+    assert!(gateway.apply(&without).restarted.is_empty());
+    assert_eq!(gateway.dataplane.allocations(), 1);
+    assert!(call.client.binding().is_err());
+    assert!(is_closed(&mut handshaking));
+    assert!(TcpStream::connect(address(port)).is_err());
+    other.goes_on();
+}
+
+#[test]
+fn what_is_no_tls_is_closed_and_a_call_goes_on() {
+    let (pair, port) = (Pair::new(), kit::free_port());
+    let gateway = Gateway::start(&text(&pair, "TURN-TLS", port));
+    let mut call = Call::start(tls(port));
+    // The start of a ClientHello that announces more than there may be, HTTP, TURN in the clear, and zeroes.
+    let binding = b"\x00\x01\x00\x00\x21\x12\xA4\x42stunner-test";
+    for bytes in [&b"\x16\x03\x01\xFF\xFF\x01"[..], b"GET / HTTP/1.1\r\n\r\n", binding, &[0; 100]] {
+        let mut stream = TcpStream::connect(address(port)).unwrap();
+        stream.write_all(bytes).unwrap();
+        assert!(is_closed(&mut stream), "{bytes:?}");
+        call.goes_on();
+    }
+    assert_eq!(gateway.dataplane.allocations(), 1);
+}
+
+/// Garbage inside of TLS is what garbage on a TCP listener is.
+#[test]
+fn garbage_in_tls_ends_its_connection_only() {
+    let (pair, port) = (Pair::new(), kit::free_port());
+    let _gateway = Gateway::start(&text(&pair, "TURN-TLS", port));
+    let mut call = Call::start(tls(port));
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(kit::trusting_tls(), name).unwrap();
+    let mut garbage = StreamOwned::new(connection, TcpStream::connect(address(port)).unwrap());
+    garbage.write_all(&[0xFF; 100]).unwrap();
+    garbage.sock.set_read_timeout(Some(kit::PATIENCE)).unwrap();
+    // Zero bytes without an error: the server said goodbye.
+    assert_eq!(garbage.read(&mut [0; 16]).unwrap(), 0);
+    call.goes_on();
+}
+
+#[test]
+fn a_handshake_that_stalls_is_closed_in_time() {
+    let (pair, port) = (Pair::new(), kit::free_port());
+    let timeout = Duration::from_millis(300);
+    let options = Options { workers: 1, first_message_timeout: timeout, ..Options::default() };
+    let _gateway = Gateway::with_options(&text(&pair, "TURN-TLS", port), options);
+    let mut silent = TcpStream::connect(address(port)).unwrap();
+    let mut half = TcpStream::connect(address(port)).unwrap();
+    half.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03").unwrap();
+    let mut call = Call::start(tls(port));
+    assert!(is_closed(&mut silent));
+    assert!(is_closed(&mut half));
+    call.goes_on();
+}
+
+/// More half-open connections than a source may have: the oldest make room, live sessions do not notice, and
+/// newcomers get in.
+#[test]
+fn a_flood_of_handshakes_displaces_only_its_own() {
+    const FLOOD: usize = 600;
+    let (pair, port, metrics) = (Pair::new(), kit::free_port(), address(kit::free_port()));
+    let admin = format!("healthcheck_endpoint: '', metrics_endpoint: 'http://{metrics}'");
+    let _gateway = Gateway::start(&text(&pair, "TURN-TLS", port).admin(&admin));
+    let mut call = Call::start(tls(port));
+    let mut flood: Vec<TcpStream> = (0..FLOOD).map(|_| TcpStream::connect(address(port)).unwrap()).collect();
+    for stream in &mut flood {
+        // The first ones may be gone by now.
+        let _ = stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03");
+    }
+    assert!(is_closed(&mut flood[0]));
+    call.goes_on();
+    let mut newcomer = Call::start(tls(port));
+    newcomer.goes_on();
+    let last = flood.last_mut().unwrap();
+    last.set_nonblocking(true).unwrap();
+    await_that("the last one waits on", || {
+        last.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    });
+    call.goes_on();
+    let counted = scrape(metrics, "/");
+    let of = |outcome| {
+        counted[&format!(r#"stunner_listener_handshakes_total{{name="secure",outcome="{outcome}"}}"#)]
+    };
+    let kept = HandshakeLimits::default().per_source;
+    // The newcomer's took the place of one more.
+    assert_eq!(of("displaced") as usize, FLOOD - kept + 1);
+    assert_eq!(of("completed"), 2.0);
+}
+
+#[test]
+fn secrets_and_tls_private_keys_on_an_open_status_port() {
+    let (pair, port, health) = (Pair::new(), kit::free_port(), address(kit::free_port()));
+    let admin = format!("healthcheck_endpoint: 'http://{health}'");
+    let gateway = Gateway::start(&text(&pair, "TURN-TLS", port).admin(&admin));
+    let (_, _, body) = get(health, "/status").unwrap();
+    assert!(body.contains("TURN-TLS"), "{body}");
+    for shown in [body, format!("{:?} {:?}", gateway.dataplane.status(), gateway.dataplane)] {
+        assert!(!shown.contains(&pair.key[60..100]), "{shown}");
+        assert!(!shown.contains("PRIVATE KEY"), "{shown}");
+    }
+}
