@@ -1,5 +1,4 @@
 //! Changes of a running dataplane: what goes on, what starts over, and what a refused change leaves alone.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -145,7 +145,7 @@ fn certificate_rotation_drops_every_session_of_the_listener() {
     let gateway = Gateway::start(&before);
     let mut call = Call::start(tls(port));
     assert_eq!(shown(port), old.der);
-    let mut rotated = before.clone();
+    let mut rotated = before;
     rotated.listeners[2] = new.listener("TURN-TLS", port);
     assert!(gateway.apply(&rotated).restarted.is_empty());
     assert_eq!(shown(port), new.der);
@@ -164,7 +164,7 @@ fn stopped_tls_listeners_accepted_connections_live_on_as_orphans() {
     let mut call = Call::start(tls(port));
     let mut handshaking = TcpStream::connect(address(port)).unwrap();
     gateway.await_allocations(2);
-    let mut without = with.clone();
+    let mut without = with;
     without.listeners.truncate(2);
     assert!(gateway.apply(&without).restarted.is_empty());
     assert_eq!(gateway.dataplane.allocations(), 1);

@@ -1,13 +1,15 @@
 //! TCP listeners and streams on real loopback interfaces.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use common::{Flood, numbered, numbers};
 use net::{
-    Arena, Events, Flush, Interest, Parts, Poller, Read, Span, StreamMessage, TcpListener, TcpOptions,
-    TcpStream, Token, Worth, addr,
+    Arena, Events, Flush, Interest, Poller, Read, TcpListener, TcpOptions, TcpStream, Token, Worth, addr,
 };
 
 struct Fixture {
@@ -112,35 +114,6 @@ fn a_slow_reader_fills_a_bounded_queue_and_gets_whole_messages_only() {
     assert_eq!(reader.join().unwrap(), vec![9; queued * 1000]);
 }
 
-/// Messages in one slot: a header they share, their number in four bytes, and padding.
-fn numbered(arena: &mut Arena, numbers: std::ops::Range<u32>, worth: Worth) -> Vec<StreamMessage> {
-    let slot = arena.take().unwrap();
-    let bytes = arena.payload_mut(slot);
-    bytes[..4].copy_from_slice(b"HEAD");
-    let mut messages = Vec::new();
-    for (number, at) in numbers.zip((4..).step_by(4)) {
-        bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
-        let parts =
-            Parts { head: Some(Span::payload(slot, 0, 4)), body: Span::payload(slot, at, 4), padding: 248 };
-        messages.push(StreamMessage { parts, worth });
-    }
-    messages
-}
-
-const NUMBERED: usize = 256;
-
-/// The numbers of everything that comes until the end.
-fn numbers(mut client: std::net::TcpStream) -> Vec<u32> {
-    let mut all = Vec::new();
-    client.read_to_end(&mut all).unwrap();
-    assert!(all.len().is_multiple_of(NUMBERED), "whole messages");
-    let number = |message: &[u8]| {
-        assert!(message.starts_with(b"HEAD") && message[8..].iter().all(|byte| *byte == 0));
-        u32::from_be_bytes(message[4..8].try_into().unwrap())
-    };
-    all.chunks(NUMBERED).map(number).collect()
-}
-
 #[test]
 fn messages_are_written_in_order_however_many_there_are_at_once() {
     let listener = TcpListener::bind(addr::dual_stack(0), &TcpOptions::LISTENER).unwrap();
@@ -163,30 +136,14 @@ fn a_slow_reader_gets_everything_of_lasting_worth_and_what_is_new() {
     let listener = TcpListener::bind(addr::dual_stack(0), &TcpOptions::LISTENER).unwrap();
     let mut fixture = Fixture::new();
     let (mut server, client) = fixture.connect(&listener, "127.0.0.1");
-    let (mut from, mut dropped) = (0, 0);
-    let mut lasting = Vec::new();
-    while dropped < 10_000 {
-        let mut arena = Arena::new(2);
-        let mut messages = numbered(&mut arena, from..from + 500, Worth::Fleeting);
-        if from % 10_000 == 0 {
-            messages.extend(numbered(&mut arena, from + 500..from + 501, Worth::Lasting));
-            lasting.push(from + 500);
-        }
-        dropped += server.write(&arena, &messages).unwrap().dropped;
-        from += 501;
-    }
+    let flood = Flood::write(|arena, messages| server.write(arena, messages).unwrap().dropped);
     fixture.poller.change(&server, Token(1), Interest::ReadWrite).unwrap();
     let reader = std::thread::spawn(|| numbers(client));
     while server.flush().unwrap() == Flush::Pending {
         fixture.wait();
     }
     drop(server);
-    let numbers = reader.join().unwrap();
-    assert!(numbers.is_sorted_by(|a, b| a < b), "in order, and none twice");
-    assert!(lasting.iter().all(|number| numbers.binary_search(number).is_ok()));
-    let newest = TcpStream::DEFAULT_QUEUE / NUMBERED - lasting.len();
-    let last = numbers.len() - newest..;
-    assert!(numbers[last].iter().all(|number| *number + 2 * newest as u32 > from), "the newest are there");
+    flood.check(&reader.join().unwrap());
 }
 
 #[test]

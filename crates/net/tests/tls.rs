@@ -1,12 +1,15 @@
 //! TLS connections: with a client nobody here wrote, with every kind of certificate, and with what is no TLS.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
+use common::{Flood, numbers};
 use kit::{PATIENCE, Part};
 use net::{
     Events, Flush, Identity, IdentityError, Interest, Poller, Read, TcpListener, TcpOptions, TcpStream,
@@ -291,6 +294,33 @@ fn a_full_queue_takes_whole_messages_or_none() {
         let received = client.join().unwrap();
         let whole = |(number, message): (usize, &[u8])| message.iter().all(|byte| *byte == number as u8);
         assert!(received.chunks(3_000).enumerate().all(whole));
+    });
+}
+
+/// As over TCP: what is encrypted is on its way, so media that nobody reads must wait before that.
+#[test]
+fn a_slow_reader_gets_everything_of_lasting_worth_and_what_is_new() {
+    let (listener, identity) = (listen(), some_identity());
+    thread::scope(|scope| {
+        let (start, wait) = std::sync::mpsc::channel::<()>();
+        let client = scope.spawn(|| {
+            let wait = wait;
+            let mut client = client(&listener);
+            client.write_all(b"ready").unwrap();
+            wait.recv().unwrap();
+            numbers(client)
+        });
+        let mut server = Server::accept(&listener, &identity);
+        assert_eq!(server.read(&mut [0; 16]).unwrap(), Read::Data(5));
+        let flood = Flood::write(|arena, messages| server.stream.write(arena, messages).unwrap().dropped);
+        start.send(()).unwrap();
+        server.poller.change(&server.stream, Token(1), Interest::ReadWrite).unwrap();
+        while server.stream.flush().unwrap() == Flush::Pending {
+            server.poller.wait(&mut server.events, Some(PATIENCE)).unwrap();
+        }
+        server.stream.say_goodbye();
+        drop(server);
+        flood.check(&client.join().unwrap());
     });
 }
 
