@@ -32,7 +32,7 @@ pub use self::admission::{
     AllocationRequest, Denial, Flow, Grant, ListenerPolicy, PeerProtocol, Policy, Ports, QuotaUnit,
 };
 pub use self::counters::{Counters, DropReason};
-pub use self::forwarding::Forwarding;
+pub use self::forwarding::{Change, Forwarding, Inbound};
 pub use self::output::{
     Deadline, DeadlineReason, EndReason, Output, Refusal, RelayError, RelayPort, Reply, Verdict, Via,
 };
@@ -45,7 +45,7 @@ use self::reject::Reject;
 use self::request::Request;
 use self::respond::{Details, Head};
 use self::table::{Swept, Table};
-use crate::addr::{Client, RelayId};
+use crate::addr::{Client, PeerAddr, RelayId, RelayedAddr};
 use crate::credentials::{Caller, Signer};
 use crate::nonce::{NonceKey, Nonces};
 use crate::time::{DEFAULT_LIFETIME, MAX_LIFETIME, Now};
@@ -62,12 +62,20 @@ pub struct Settings {
     /// How many error responses per second one source address gets over UDP before it has proved that it is there.
     /// It may save up two seconds' worth.
     pub unproved_replies_per_second: u16,
+    /// Whether somebody drains [`Server::poll_change`].
+    pub is_observed: bool,
 }
 
 impl Settings {
-    /// The defaults: 256 permissions, 256 channels, 500 unproved replies per second.
+    /// The defaults: 256 permissions, 256 channels, 500 unproved replies per second, no observer.
     pub const fn new(nonce_key: NonceKey) -> Self {
-        Self { nonce_key, max_permissions: 256, max_channels: 256, unproved_replies_per_second: 500 }
+        Self {
+            nonce_key,
+            max_permissions: 256,
+            max_channels: 256,
+            unproved_replies_per_second: 500,
+            is_observed: false,
+        }
     }
 }
 
@@ -166,9 +174,10 @@ impl<R: RngCore> Server<R> {
     /// A server without allocations. `rng` must be a cryptographic generator seeded by the operating system: tokens
     /// and transaction ids come from it. `now` is the beginning of time: no input may be earlier.
     pub fn new(settings: Settings, mut rng: R, now: Now) -> Self {
-        let Settings { nonce_key, max_permissions, max_channels, unproved_replies_per_second } = settings;
+        let Settings { nonce_key, max_permissions, max_channels, unproved_replies_per_second, is_observed } =
+            settings;
         let budget = ReplyBudget::new(unproved_replies_per_second, now.mono, rng.next_u64());
-        let table = Table::new(now.mono, rng.next_u64());
+        let table = Table::new(now.mono, rng.next_u64(), is_observed);
         Self {
             rng,
             nonces: Nonces::new(nonce_key),
@@ -204,6 +213,32 @@ impl<R: RngCore> Server<R> {
         now: Now,
     ) -> Verdict<'p> {
         self.peer_data(relay, peer, payload, now)
+    }
+
+    /// Takes what a [`Verdict::ToPeer`] would send to a peer that is a relay of this server: what would come of it if
+    /// it had arrived at that relay's socket, from the address that the sending relay is advertised by. `None` if the
+    /// peer is somebody else.
+    pub fn handle_own_peer<'p>(
+        &mut self,
+        relay: RelayId,
+        peer: PeerAddr,
+        payload: &'p [u8],
+        now: Now,
+    ) -> Option<Verdict<'p>> {
+        let to = self.forwarding().relay_at(peer.get())?;
+        let from = self.forwarding().relayed_addr(relay)?;
+        Some(self.peer_data(to, from.get(), payload, now))
+    }
+
+    /// The same for a peer that is a relay of another server of the process, which published `inbound`.
+    pub fn handle_neighbour<'p>(
+        &mut self,
+        from: RelayedAddr,
+        inbound: &Inbound,
+        payload: &'p [u8],
+        now: Now,
+    ) -> Verdict<'p> {
+        self.peer_data_for(inbound, from.get(), payload, now)
     }
 
     /// Takes the answer to [`Output::OpenRelay`]: the socket's port, or why there is none. An answer for a relay that
@@ -271,6 +306,18 @@ impl<R> Server<R> {
     /// The next thing to do, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// What has changed in the forwarding table, until there is nothing new; for whoever keeps a copy. Nothing unless
+    /// [`Settings::is_observed`]. To be drained before [`Server::poll_output`], which closes the sockets of relays that
+    /// have ended.
+    pub fn poll_change(&mut self) -> Option<Change> {
+        self.table.next_change()
+    }
+
+    /// What a relay lets through to its client, and the address it is advertised by; `None` if it is not open.
+    pub fn inbound(&self, relay: RelayId) -> Option<(RelayedAddr, Inbound)> {
+        self.table.inbound(relay)
     }
 
     /// When to call [`Server::handle_timeout`] at the latest, and what for.

@@ -11,7 +11,7 @@ use stun::{ChannelData, Message, TransactionId};
 use super::Server;
 use super::admission::Policy;
 use super::counters::DropReason;
-use super::forwarding::{ToClient, ToPeer};
+use super::forwarding::{Inbound, ToClient, ToPeer};
 use super::output::{Verdict, Via};
 use super::request::is_known;
 use crate::addr::{Client, Family, PeerAddr, RelayId};
@@ -81,7 +81,29 @@ impl<R: RngCore> Server<R> {
         now: Now,
     ) -> Verdict<'p> {
         let Ok(peer) = PeerAddr::new(peer) else { return self.drop(DropReason::PeerForbidden) };
-        match self.table.forwarding().by_peer(relay, peer, now.mono) {
+        let found = self.table.forwarding().by_peer(relay, peer, now.mono);
+        self.to_client(found, peer, payload)
+    }
+
+    /// The same, by another server's entries.
+    pub(super) fn peer_data_for<'p>(
+        &mut self,
+        inbound: &Inbound,
+        peer: SocketAddr,
+        payload: &'p [u8],
+        now: Now,
+    ) -> Verdict<'p> {
+        let Ok(peer) = PeerAddr::new(peer) else { return self.drop(DropReason::PeerForbidden) };
+        self.to_client(inbound.by_peer(peer, now.mono), peer, payload)
+    }
+
+    fn to_client<'p>(
+        &mut self,
+        found: Result<ToClient, DropReason>,
+        peer: PeerAddr,
+        payload: &'p [u8],
+    ) -> Verdict<'p> {
+        match found {
             Ok(ToClient { client, channel, cluster }) => {
                 let via = channel.map_or_else(|| Via::DataIndication(self.transaction()), Via::Channel);
                 Verdict::ToClient { client, via, peer, payload, cluster }

@@ -12,8 +12,10 @@
 //! forwarded by comparing addresses and times; no policy, no allocation record and no clock is consulted.
 //!
 //! All lookups are public and take `&self`: whoever wants to forward without passing through a relay socket, or to
-//! mirror entries elsewhere, asks the same questions as the ordinary path and gets the same answers.
+//! mirror entries elsewhere, asks the same questions as the ordinary path and gets the same answers. Whoever cannot
+//! reach the table, because it is another thread's, reads a copy: an [`Inbound`].
 
+mod inbound;
 mod index;
 
 use std::hash::BuildHasher as _;
@@ -25,6 +27,7 @@ use foldhash::fast::SeedableRandomState;
 use slab::Slab;
 use stun::ChannelNumber;
 
+pub use self::inbound::{Change, Inbound};
 use self::index::{AsKey, Index, IpKey};
 use super::admission::{Grant, PeerProtocol};
 use super::allocation::Live;
@@ -169,13 +172,12 @@ impl Forwarding {
     pub fn by_peer(&self, relay: RelayId, peer: PeerAddr, now: Instant) -> Result<ToClient, DropReason> {
         let entry = self.relay(relay.slot() as u32).filter(|entry| entry.id == relay && entry.is_live(now));
         let client = entry.ok_or(DropReason::UnknownRelay)?.client;
-        match self.channel_to(relay.slot() as u32, peer) {
-            Some(channel) if now < channel.until => {
-                let cluster = channel.cluster.ok_or(DropReason::PeerRefused)?;
-                Ok(ToClient { client, channel: Some(channel.number), cluster })
-            }
-            _ => Ok(ToClient { client, channel: None, cluster: self.permitted(relay, peer, now)? }),
-        }
+        let channel = self.channel_to(relay.slot() as u32, peer);
+        let way = Way {
+            channel: channel.map(|channel| (channel.number, channel.cluster, channel.until)),
+            permission: || self.permission_to(relay, peer),
+        };
+        way.judge(client, peer, now)
     }
 
     /// The relay socket that is advertised by this address, if it is one of ours.
@@ -191,18 +193,31 @@ impl Forwarding {
         entry.live.map(|live| live.relayed)
     }
 
+    /// The relay of a live allocation with its channels and permissions, as a value.
+    pub(super) fn inbound(
+        &self,
+        id: RelayId,
+        channels: impl Iterator<Item = ChannelKey>,
+        permissions: impl Iterator<Item = PermissionKey>,
+    ) -> Option<Inbound> {
+        let relay = self.relay(id.slot() as u32).filter(|relay| relay.id == id)?;
+        let channels = channels.map(|key| self.channel(key));
+        let permissions = permissions.map(|key| self.permission(key));
+        Some(Inbound::new(relay, relay.live?.expires, channels, permissions))
+    }
+
     fn live_relay(&self, client: &Client, now: Instant) -> Result<RelayId, DropReason> {
         let relay = self.relay_of(client).and_then(|relay| self.relay(relay.slot() as u32));
         relay.filter(|relay| relay.is_live(now)).map(|relay| relay.id).ok_or(DropReason::NoAllocation)
     }
 
     fn permitted(&self, relay: RelayId, peer: PeerAddr, now: Instant) -> Result<ClusterId, DropReason> {
-        let key = self.permission_key(relay.slot() as u32, peer.ip()).ok_or(DropReason::NoPermission)?;
-        let permission = self.permission(key);
-        if now >= permission.until {
-            return Err(DropReason::NoPermission);
-        }
-        permission.grant.cluster(PeerProtocol::Udp, peer.port()).ok_or(DropReason::PeerRefused)
+        permitted(self.permission_to(relay, peer), peer, now)
+    }
+
+    fn permission_to(&self, relay: RelayId, peer: PeerAddr) -> Option<(&Grant, Instant)> {
+        let permission = self.permission(self.permission_key(relay.slot() as u32, peer.ip())?);
+        Some((&permission.grant, permission.until))
     }
 
     fn channel_to(&self, slot: u32, peer: PeerAddr) -> Option<&Channel> {
@@ -220,6 +235,37 @@ impl Forwarding {
     fn relayed_of(&self, slot: u32) -> Option<SocketAddr> {
         self.relay(slot)?.live.map(|live| live.relayed.get())
     }
+}
+
+/// What an entry, wherever it is kept, has to say about a peer's data: the channel that is bound to the peer, and the
+/// permission for its address, which is only looked for if need be.
+struct Way<P> {
+    channel: Option<(ChannelNumber, Option<ClusterId>, Instant)>,
+    permission: P,
+}
+
+impl<'t, P: FnOnce() -> Option<(&'t Grant, Instant)>> Way<P> {
+    fn judge(self, client: Client, peer: PeerAddr, now: Instant) -> Result<ToClient, DropReason> {
+        match self.channel {
+            Some((number, cluster, until)) if now < until => {
+                let cluster = cluster.ok_or(DropReason::PeerRefused)?;
+                Ok(ToClient { client, channel: Some(number), cluster })
+            }
+            _ => {
+                let cluster = permitted((self.permission)(), peer, now)?;
+                Ok(ToClient { client, channel: None, cluster })
+            }
+        }
+    }
+}
+
+fn permitted(
+    permission: Option<(&Grant, Instant)>,
+    peer: PeerAddr,
+    now: Instant,
+) -> Result<ClusterId, DropReason> {
+    let (grant, _) = permission.filter(|(_, until)| now < *until).ok_or(DropReason::NoPermission)?;
+    grant.cluster(PeerProtocol::Udp, peer.port()).ok_or(DropReason::PeerRefused)
 }
 
 /// What only signalling may do.

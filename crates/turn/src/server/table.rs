@@ -1,6 +1,7 @@
 //! Every index there is, and the only place that changes them: what holds which relay slot, whose client it is,
 //! what it forwards, when it ends.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -9,9 +10,9 @@ use stun::ChannelNumber;
 use super::admission::{Grant, PeerProtocol, QuotaUnit};
 use super::allocation::{Allocation, Bound, Live, Stage};
 use super::deadlines::Deadlines;
-use super::forwarding::{ChannelKey, Forwarding, PermissionKey};
+use super::forwarding::{Change, ChannelKey, Forwarding, Inbound, PermissionKey};
 use super::output::{Deadline, DeadlineReason};
-use crate::addr::{Client, PeerAddr, RelayId};
+use crate::addr::{Client, PeerAddr, RelayId, RelayedAddr};
 
 pub(super) struct Table {
     slots: Vec<Slot>,
@@ -20,6 +21,8 @@ pub(super) struct Table {
     forwarding: Forwarding,
     deadlines: Deadlines,
     live: usize,
+    /// What an observer has not been told yet; absent if there is none.
+    changes: Option<VecDeque<Change>>,
 }
 
 struct Slot {
@@ -39,13 +42,14 @@ pub(super) enum Swept {
 }
 
 impl Table {
-    pub(super) fn new(start: Instant, seed: u64) -> Self {
+    pub(super) fn new(start: Instant, seed: u64, is_observed: bool) -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
             forwarding: Forwarding::new(seed),
             deadlines: Deadlines::new(start),
             live: 0,
+            changes: is_observed.then(VecDeque::new),
         }
     }
 
@@ -55,6 +59,20 @@ impl Table {
 
     pub(super) fn next_deadline(&self) -> Option<Deadline> {
         self.deadlines.next()
+    }
+
+    /// What has changed and was not told yet.
+    pub(super) fn next_change(&mut self) -> Option<Change> {
+        self.changes.as_mut()?.pop_front()
+    }
+
+    /// What a live allocation lets through to its client.
+    pub(super) fn inbound(&self, id: RelayId) -> Option<(RelayedAddr, Inbound)> {
+        let allocation = self.allocation(id)?;
+        let live = allocation.live()?;
+        let channels = allocation.channels.iter().map(|bound| bound.key);
+        let permissions = allocation.permissions.iter().copied();
+        Some((live.relayed, self.forwarding.inbound(id, channels, permissions)?))
     }
 
     /// The number of allocations with a socket.
@@ -97,6 +115,7 @@ impl Table {
         self.forwarding.publish(id, live);
         self.live += 1;
         self.rearm(id);
+        self.note(Change::Changed(id));
     }
 
     /// Gives an allocation that has its socket a new end.
@@ -107,6 +126,7 @@ impl Table {
             self.forwarding.prolong(id, until);
         }
         self.rearm(id);
+        self.note(Change::Changed(id));
     }
 
     /// Takes out whatever holds a slot, with all its entries everywhere, and frees the slot.
@@ -123,7 +143,10 @@ impl Table {
             self.forwarding.remove_permission(*key);
         }
         self.forwarding.detach(id);
-        self.live -= usize::from(allocation.live().is_some());
+        if let Some(live) = allocation.live() {
+            self.live -= 1;
+            self.note(Change::Ended(id, live.relayed));
+        }
         Some(allocation)
     }
 
@@ -145,6 +168,7 @@ impl Table {
         };
         follow_permission(allocation, &mut self.forwarding, key);
         self.rearm(id);
+        self.note(Change::Changed(id));
     }
 
     /// Binds a channel of an allocation that has a permission for the peer, or refreshes it. The caller has made sure
@@ -165,6 +189,7 @@ impl Table {
         }
         follow_permission(allocation, &mut self.forwarding, permission);
         self.rearm(id);
+        self.note(Change::Changed(id));
     }
 
     /// Judges every permission of an allocation anew.
@@ -175,6 +200,7 @@ impl Table {
             permission.grant = judge(permission.ip());
             follow_permission(allocation, &mut self.forwarding, *key);
         }
+        self.note(Change::Changed(id));
     }
 
     /// Clears away what has expired of an allocation, and says whether it has come to its end itself.
@@ -187,6 +213,15 @@ impl Table {
         }
         self.rearm(id);
         Swept::Alive
+    }
+
+    /// Tells the observer, if there is one. What has expired is not news: every entry says how long it holds.
+    fn note(&mut self, change: Change) {
+        if let Some(changes) = &mut self.changes
+            && changes.back() != Some(&change)
+        {
+            changes.push_back(change);
+        }
     }
 
     /// Takes a relay that [`Table::sweep`] has something to do for.

@@ -13,6 +13,7 @@ mod binding;
 mod channel;
 mod data;
 mod expiry;
+mod headless;
 mod model;
 mod permission;
 mod quota;

@@ -315,7 +315,7 @@ impl World {
         lines
     }
 
-    fn tell(&self, verdict: Verdict<'_>) -> Option<String> {
+    pub(crate) fn tell(&self, verdict: Verdict<'_>) -> Option<String> {
         Some(match verdict {
             Verdict::Control => return None,
             Verdict::Dropped(reason) => format!("drop {reason:?}"),
