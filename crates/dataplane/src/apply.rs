@@ -204,6 +204,11 @@ impl Running {
                 continue;
             };
             let (relay_v4, relay_v6) = advertised(listener.address);
+            for ip in relay_v4.map(IpAddr::V4).into_iter().chain(relay_v6.map(IpAddr::V6)) {
+                if !view.advertises(ip) {
+                    view.advertised.push(ip);
+                }
+            }
             let rules = self.rules(key, listener, gateway, resolved);
             *slot_of(&mut view.listeners, usize::from(id.0)) = Some(ListenerView {
                 name: key.name.as_str().into(),

@@ -24,6 +24,7 @@ use crate::admin::{self, Source};
 use crate::apply::{ApplyError, Prepared, Report, Running};
 use crate::listener::ListenerSocket;
 use crate::metrics::{self, Metrics};
+use crate::neighbours::Neighbours;
 use crate::plan::{Plan, Roles, Wanted};
 use crate::quota::Quota;
 use crate::refusal::RefusalLog;
@@ -113,6 +114,8 @@ impl Shared {
         let quota = Arc::new(Quota::new(files / 2));
         let refusals = Arc::new(RefusalLog::default());
         let reserve = Arc::new(Reserve::default());
+        let takes_short_cut = options.headless_short_cut;
+        let neighbours = (takes_short_cut && count > 1).then(|| Arc::new(Neighbours::new(count)));
         let mut seeds = system_rng()?;
         let nonce_key = NonceKey::generate(&mut seeds);
         let mut workers = Vec::new();
@@ -126,7 +129,9 @@ impl Shared {
                 metrics: Arc::clone(&metrics),
                 refusals: Arc::clone(&refusals),
                 reserve: Arc::clone(&reserve),
-                settings: Settings::new(nonce_key.clone()),
+                takes_short_cut,
+                settings: Settings { is_observed: neighbours.is_some(), ..Settings::new(nonce_key.clone()) },
+                neighbours: neighbours.clone(),
                 rng: ChaCha12Rng::from_rng(&mut seeds),
                 max_streams: files / 2 / count,
                 handshakes: options.handshakes,

@@ -26,6 +26,7 @@ mod control;
 mod endpoint;
 mod listener;
 mod metrics;
+mod neighbours;
 mod pipe;
 mod plan;
 mod quota;
@@ -63,6 +64,9 @@ pub struct Options {
     pub force_ready: bool,
     /// Check configurations and become ready, but open no socket.
     pub dry_run: bool,
+    /// Packets between two clients of this process go from one to the other at once, instead of through both their
+    /// relay sockets. Nothing but speed depends on it.
+    pub headless_short_cut: bool,
     /// How long a new connection may take until its first message that makes sense.
     pub first_message_timeout: Duration,
     /// How long a connection may be without an allocation, counted from its last message that made sense.
@@ -89,12 +93,13 @@ impl Default for HandshakeLimits {
 }
 
 impl Default for Options {
-    /// One worker for each processor; 10 s until the first message, 60 s without an allocation.
+    /// One worker for each processor, with the short cut; 10 s until the first message, 60 s without an allocation.
     fn default() -> Self {
         Self {
             workers: 0,
             force_ready: false,
             dry_run: false,
+            headless_short_cut: true,
             first_message_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             handshakes: HandshakeLimits::default(),

@@ -119,6 +119,8 @@ pub(crate) struct WorkerStats {
     pub(crate) not_sendable: Tally,
     /// Messages given up because a stream client reads too slowly.
     pub(crate) slow_reader: Tally,
+    /// Packets given up because the worker of their client is busy.
+    pub(crate) mailbox_full: Tally,
     /// Datagrams that were cut off on reception and therefore dropped.
     pub(crate) truncated: Tally,
 }

@@ -1,8 +1,7 @@
 //! Relay sockets: one UDP socket per allocation, on a port the kernel chooses unpredictably.
 //!
-//! A datagram for a peer that is itself a relay of this process passes two of these sockets today. A short cut
-//! through the forwarding table would go from client to client instead; it belongs into the worker, where a
-//! verdict names the peer, and these sockets would not notice.
+//! A datagram for a peer that is itself a relay of this process passes none of these sockets, unless the short cut
+//! is off.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

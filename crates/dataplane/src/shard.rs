@@ -1,11 +1,11 @@
 //! A worker: one thread, one event queue, one TURN server, and every socket its clients use.
 //!
-//! Workers share the immutable [`View`] and counters, nothing else. Other threads talk to a worker through its
+//! Workers share the immutable [`View`], counters, and what their relays let through ([`Neighbours`]), nothing else. Other threads talk to a worker through its
 //! orders and wake it. A turn of the loop does, in this order:
 //!
 //! 1. orders: a new configuration, or the end;
 //! 2. deadlines: of the TURN server, of idle connections;
-//! 3. packets: one bounded batch for each source that is ready;
+//! 3. packets: what other workers have for clients of this one, then one bounded batch for each source that is ready;
 //! 4. sending what the turn produced.
 //!
 //! Time is read once per turn. A packet is received into the arena and sent from there; relaying one takes no
@@ -13,6 +13,7 @@
 
 mod datagrams;
 mod handshakes;
+mod headless;
 mod outputs;
 mod streams;
 
@@ -36,10 +37,12 @@ use turn::server::{Server, Settings};
 use turn::time::Now;
 
 use self::handshakes::Handshakes;
+use self::headless::ShortCut;
 use crate::HandshakeLimits;
 use crate::clock;
 use crate::listener::ListenerSocket;
 use crate::metrics::{Meter, Metrics};
+use crate::neighbours::Neighbours;
 use crate::refusal::RefusalLog;
 use crate::relay::Relay;
 use crate::reserve::Reserve;
@@ -91,6 +94,10 @@ pub(crate) struct Setup {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Arc<RefusalLog>,
     pub(crate) reserve: Arc<Reserve>,
+    /// Whether packets between clients of this process leave out the relay sockets.
+    pub(crate) takes_short_cut: bool,
+    /// How to reach the clients of other workers then; absent if there are none.
+    pub(crate) neighbours: Option<Arc<Neighbours>>,
     pub(crate) settings: Settings,
     pub(crate) rng: ChaCha12Rng,
     /// Most connections at a time.
@@ -112,6 +119,7 @@ pub(crate) struct Shard {
     reserve: Arc<Reserve>,
     /// When to look after those that this worker has put there.
     reserve_ends: VecDeque<Instant>,
+    short_cut: ShortCut,
     arena: Arena,
     queue: SendQueue,
     sockets: Sockets,
@@ -232,17 +240,20 @@ impl Sockets {
 impl Shard {
     /// A worker without listeners.
     pub(crate) fn new(setup: Setup) -> io::Result<Self> {
-        let Setup { index, orders, view, metrics, refusals, reserve, settings, rng, .. } = setup;
+        let poller = Poller::new()?;
+        let short_cut = ShortCut::new(setup.takes_short_cut, setup.neighbours);
+        short_cut.receive_mail(setup.index, poller.waker());
         Ok(Self {
-            index,
-            poller: Poller::new()?,
-            orders,
-            server: Server::new(settings, rng, clock::now()),
-            view,
-            metrics,
-            refusals,
-            reserve,
+            index: setup.index,
+            poller,
+            orders: setup.orders,
+            server: Server::new(setup.settings, setup.rng, clock::now()),
+            view: setup.view,
+            metrics: setup.metrics,
+            refusals: setup.refusals,
+            reserve: setup.reserve,
             reserve_ends: VecDeque::new(),
+            short_cut,
             arena: Arena::new(ARENA_SLOTS),
             queue: SendQueue::new(QUEUE),
             sockets: Sockets::default(),
@@ -285,10 +296,14 @@ impl Shard {
             let turn = Turn { view: &view, now };
             self.handle_deadlines(turn);
             self.handshakes.next_turn();
+            if woken {
+                self.read_mail(turn);
+            }
             for event in events.iter() {
                 self.handle_event(event, turn);
             }
             self.flush(turn);
+            self.short_cut.ring();
             self.publish();
         }
     }
@@ -414,6 +429,7 @@ impl Shard {
             self.close_broken_streams(turn);
             self.send_all();
         }
+        self.short_cut.forget_headers();
         self.arena.clear();
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct View {
     pub(crate) listeners: Vec<Option<ListenerView>>,
     pub(crate) clusters: Vec<Option<Arc<Meter>>>,
     pub(crate) quota: Arc<Quota>,
+    /// The addresses that relays are advertised by: few, and looked at for every packet.
+    pub(crate) advertised: Vec<IpAddr>,
 }
 
 /// One listener.
@@ -38,11 +40,16 @@ pub(crate) struct ListenerView {
 
 impl View {
     pub(crate) fn empty(quota: Arc<Quota>) -> Self {
-        Self { listeners: Vec::new(), clusters: Vec::new(), quota }
+        Self { listeners: Vec::new(), clusters: Vec::new(), quota, advertised: Vec::new() }
     }
 
     pub(crate) fn get(&self, id: ListenerId) -> Option<&ListenerView> {
         self.listeners.get(usize::from(id.0))?.as_ref()
+    }
+
+    /// Whether a relay of this process may be advertised by this address.
+    pub(crate) fn advertises(&self, ip: IpAddr) -> bool {
+        self.advertised.contains(&ip)
     }
 
     pub(crate) fn cluster(&self, id: ClusterId) -> Option<&Meter> {

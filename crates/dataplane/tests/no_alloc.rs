@@ -1,5 +1,5 @@
 //! Relaying allocates nothing: counted over every thread of this process while packets go from a client to a
-//! peer and back. The test's own side of it uses plain sockets and fixed buffers.
+//! peer and back, or from one client of the gateway to another. The test's own side of it uses plain sockets and fixed buffers.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -67,9 +67,15 @@ fn round(peer: &UdpSocket, message: &[u8], mut send: impl FnMut(&[u8]), mut rece
 
 #[track_caller]
 fn allocates_nothing(what: &str, message: Vec<u8>, round: impl Fn(&[u8])) {
-    (0..WARM_UP).for_each(|_| round(&message));
+    none_allocates(1, what, message, round);
+}
+
+/// A round is one of each of so many pairs.
+#[track_caller]
+fn none_allocates(pairs: usize, what: &str, message: Vec<u8>, round: impl Fn(&[u8])) {
+    (0..WARM_UP / pairs).for_each(|_| round(&message));
     let before = allocations::in_process();
-    (0..ROUNDS).for_each(|_| round(&message));
+    (0..ROUNDS / pairs).for_each(|_| round(&message));
     assert_eq!(allocations::in_process() - before, 0, "{what}: {} packets", ROUNDS * BURST * 2);
 }
 
@@ -87,6 +93,13 @@ fn relaying_allocates_nothing() {
     over_udp(&gateway);
     over_tcp(&gateway);
     in_trains(&gateway);
+    drop(gateway);
+    // Hardly can all pairs be on one worker each, or on two.
+    for (workers, pairs) in [(1, 1), (4, 12)] {
+        let gateway = Gateway::with_workers(&Text::new(), workers);
+        headless_over_udp(&gateway, pairs);
+        headless_to_tcp(&gateway, pairs);
+    }
 }
 
 fn over_udp(gateway: &Gateway) {
@@ -199,4 +212,86 @@ fn in_trains(gateway: &Gateway) {
     let before = allocations::in_process();
     (0..ROUNDS).for_each(|_| round());
     assert_eq!(allocations::in_process() - before, 0, "trains: {} packets", ROUNDS * BURST * 2);
+}
+
+/// A client whose allocation, at an address the test takes over, has a channel to whoever is named later.
+struct End {
+    turn: TurnClient,
+    relayed: SocketAddr,
+}
+
+impl End {
+    fn new(client: TurnClient) -> Self {
+        let mut turn = client.with(static_user());
+        let relayed = turn.allocate().unwrap().relayed;
+        Self { turn, relayed }
+    }
+
+    fn udp(gateway: &Gateway) -> Self {
+        Self::new(TurnClient::udp_from(address(kit::free_port()), gateway.address()))
+    }
+
+    /// Its socket, once it has a channel to its peer.
+    fn connected_to(mut self, peer: SocketAddr, gateway: &Gateway) -> UdpSocket {
+        self.turn.channel_bind(CHANNEL, peer).unwrap();
+        let local = self.turn.local();
+        drop(self);
+        let socket = UdpSocket::bind(local).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.connect(gateway.address()).unwrap();
+        socket
+    }
+}
+
+/// A burst from one end to the other.
+fn across(message: &[u8], send: impl Fn(&[u8]), mut receive: impl FnMut(&mut [u8])) {
+    let mut buffer = [0; 2048];
+    (0..BURST).for_each(|_| send(message));
+    for _ in 0..BURST {
+        let answer = &mut buffer[..message.len()];
+        receive(answer);
+        assert_eq!(answer, message);
+    }
+}
+
+fn headless_over_udp(gateway: &Gateway, pairs: usize) {
+    let pairs: Vec<_> = (0..pairs)
+        .map(|_| {
+            let (first, second) = (End::udp(gateway), End::udp(gateway));
+            let (one, other) = (first.relayed, second.relayed);
+            (first.connected_to(other, gateway), second.connected_to(one, gateway))
+        })
+        .collect();
+    none_allocates(pairs.len(), "ChannelData from client to client", channel_data(), |message| {
+        for (first, second) in &pairs {
+            for (from, to) in [(first, second), (second, first)] {
+                let send = |message: &[u8]| assert_eq!(from.send(message).unwrap(), message.len());
+                across(message, send, |answer| assert_eq!(to.recv(answer).unwrap(), answer.len()));
+            }
+        }
+    });
+}
+
+/// From UDP clients to clients on connections, and back.
+fn headless_to_tcp(gateway: &Gateway, pairs: usize) {
+    let pairs: Vec<_> = (0..pairs)
+        .map(|_| {
+            let stream = TcpStream::connect(gateway.address()).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_nodelay(true).unwrap();
+            let first = End::udp(gateway);
+            let mut second = End::new(TurnClient::over(stream.try_clone().unwrap(), gateway.address()));
+            second.turn.channel_bind(CHANNEL, first.relayed).unwrap();
+            let first = first.connected_to(second.relayed, gateway);
+            (first, stream, second.turn)
+        })
+        .collect();
+    none_allocates(pairs.len(), "ChannelData between UDP and TCP clients", channel_data(), |message| {
+        for (udp, tcp, _) in &pairs {
+            let send = |message: &[u8]| assert_eq!(udp.send(message).unwrap(), message.len());
+            across(message, send, |answer| (&*tcp).read_exact(answer).unwrap());
+            let send = |message: &[u8]| (&*tcp).write_all(message).unwrap();
+            across(message, send, |answer| assert_eq!(udp.recv(answer).unwrap(), answer.len()));
+        }
+    });
 }

@@ -188,6 +188,7 @@ fn losses(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result
         ("send_buffer_full".to_owned(), sum(&|stats| stats.send_buffer_full.get())),
         ("not_sendable".to_owned(), sum(&|stats| stats.not_sendable.get())),
         ("slow_reader".to_owned(), sum(&|stats| stats.slow_reader.get())),
+        ("mailbox_full".to_owned(), sum(&|stats| stats.mailbox_full.get())),
         ("truncated".to_owned(), sum(&|stats| stats.truncated.get())),
     ]);
     by(encoder, "reason", "stunner_packets_dropped", "Packets that went nowhere", &dropped)?;

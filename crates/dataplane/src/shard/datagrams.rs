@@ -7,6 +7,7 @@ use net::{Outgoing, Parts, Slot, Span, StreamMessage, Worth};
 use turn::addr::{Client, ClusterId, ListenerId, PeerAddr, RelayId};
 use turn::server::{Verdict, Via};
 
+use super::headless::Payload;
 use super::{CLIENT_BATCHES, PEER_BATCHES, Shard, Sockets, Turn, local_address};
 
 /// The headers of one packet's datagrams.
@@ -71,9 +72,9 @@ impl Shard {
         let datagram = &self.arena.payload(slot)[place.clone()];
         match self.server.handle_client(client, datagram, turn.view, turn.now) {
             Verdict::ToPeer { relay, peer, payload, cluster, dont_fragment } => {
-                let at = place.start + offset_in(datagram, payload);
-                let span = Span::payload(slot, at, payload.len());
-                self.send_to_peer(relay, peer, span, dont_fragment, cluster, turn);
+                let front = offset_in(datagram, payload);
+                let data = Payload::new(slot, place.start, front, payload.len());
+                self.send_to_peer(relay, peer, data, dont_fragment, cluster, turn);
             }
             Verdict::ToClient { .. } | Verdict::Control => {}
             Verdict::Dropped(_) => self.counters_changed = true,
@@ -132,21 +133,22 @@ impl Shard {
         }
     }
 
-    /// Sends a payload, which may be part of a larger packet, from a relay socket.
-    ///
-    /// The peer may be a relay of this process. Then the datagram makes its way through the kernel to that
-    /// relay's socket, which is where a short cut would begin.
+    /// Sends a client's data from a relay socket, unless the peer is a relay of this process.
     pub(super) fn send_to_peer(
         &mut self,
         relay: RelayId,
         peer: PeerAddr,
-        span: Span,
+        data: Payload,
         dont_fragment: bool,
         cluster: ClusterId,
         turn: Turn<'_>,
     ) {
+        let span = data.span();
         if let Some(meter) = turn.view.cluster(cluster) {
             meter.of(self.index).tx.count(span.len());
+        }
+        if self.take_short_cut(relay, peer, data, turn) {
+            return;
         }
         let socket = Sockets::relay_number(relay);
         self.make_room_in_queue();

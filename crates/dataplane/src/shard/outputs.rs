@@ -11,6 +11,8 @@ use crate::view::slot_of;
 impl Shard {
     /// Drains the server's output queue.
     pub(super) fn carry_out(&mut self, turn: Turn<'_>) {
+        // An address that is about to be free must not be found any more.
+        self.publish_changes();
         while let Some(output) = self.server.poll_output() {
             match output {
                 Output::Send { client, message } => self.reply(client, &message),
@@ -29,6 +31,7 @@ impl Shard {
                     self.refusals.write(&refusal, turn.view, turn.now.unix);
                 }
             }
+            self.publish_changes();
         }
     }
 

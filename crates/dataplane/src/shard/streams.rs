@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
-use net::{Event, Flush, Interest, Read, Slot, Span, StreamMessage, TcpStream};
+use net::{Event, Flush, Interest, Read, Slot, StreamMessage, TcpStream};
 use turn::addr::{Client, ListenerId};
 use turn::server::{DropReason, Verdict};
 
 use super::datagrams::offset_in;
+use super::headless::Payload;
 use super::{ACCEPT_BATCH, ACCEPT_PAUSE, ForStream, STREAM_QUEUE, Shard, Source, Turn};
 use crate::metrics::{HandshakeEnd, Meter};
 use crate::pipe::Pipe;
@@ -148,8 +149,8 @@ impl Shard {
         stream.meter.of(self.index).rx.count(len);
         match self.server.handle_client(stream.client, frame, turn.view, turn.now) {
             Verdict::ToPeer { relay, peer, payload, cluster, dont_fragment } => {
-                let span = Span::payload(slot, at + offset_in(frame, payload), payload.len());
-                self.send_to_peer(relay, peer, span, dont_fragment, cluster, turn);
+                let data = Payload::new(slot, at, offset_in(frame, payload), payload.len());
+                self.send_to_peer(relay, peer, data, dont_fragment, cluster, turn);
             }
             Verdict::Control => {
                 let earlier = stream.touch(turn.now.mono);

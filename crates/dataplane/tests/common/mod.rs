@@ -77,6 +77,11 @@ impl Text {
         Self { listeners: listeners.to_vec(), ..self }
     }
 
+    /// Replaces the clusters, whatever the listeners route.
+    pub(crate) fn with_cluster(self, name: &str, endpoints: &str) -> Self {
+        Self { clusters: vec![cluster(name, endpoints)], ..self }
+    }
+
     pub(crate) fn clusters_none(self) -> Self {
         Self { clusters: Vec::new(), ..self }
     }

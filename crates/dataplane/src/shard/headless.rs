@@ -1,0 +1,243 @@
+//! The short cut: a packet for a peer that is a relay of this process goes to that relay's client at once, without
+//! passing the two relay sockets.
+//!
+//! Whatever a packet would have met on the long way it meets here: the sender's entry has been asked already, the
+//! receiver's is asked next, both clusters and both listeners count it, and the receiver is told that it comes from
+//! the address the sender is relayed at. What does not fit takes the long way.
+
+use std::sync::Arc;
+
+use net::{Parts, Slot, Span, Waker, Worth};
+use turn::addr::{Client, ClusterId, PeerAddr, RelayId, Transport};
+use turn::server::{Change, Verdict, Via};
+
+use super::{Shard, Turn};
+use crate::neighbours::{Entry, Mailbox, Neighbours};
+
+/// The largest payload of a UDP datagram in IPv4. A longer one could not be sent from a relay socket either.
+const LONGEST: usize = 65_507;
+
+/// A client's data in the arena.
+#[derive(Clone, Copy)]
+pub(super) struct Payload {
+    slot: Slot,
+    /// Where it begins in its slot.
+    at: usize,
+    len: usize,
+    /// How many bytes in front of it belong to it: the header it came with, which nobody needs any more.
+    front: usize,
+}
+
+/// What became of a packet for another worker's client.
+enum Passed {
+    /// It is to be sent from here.
+    Here(Client, Via, PeerAddr, ClusterId),
+    /// It is with the other worker, or was dropped.
+    Done,
+    /// The long way is the only one.
+    Not,
+}
+
+/// What a worker needs for the short cut.
+pub(super) struct ShortCut {
+    is_on: bool,
+    neighbours: Option<Arc<Neighbours>>,
+    /// By worker, who has got mail in this turn.
+    to_ring: Vec<bool>,
+    /// The slot of headers that stand apart from what they belong to, and how many of its bytes are in use.
+    headers: Option<(Slot, usize)>,
+}
+
+impl ShortCut {
+    pub(super) fn new(is_on: bool, neighbours: Option<Arc<Neighbours>>) -> Self {
+        let workers = neighbours.as_ref().map_or(0, |neighbours| neighbours.count());
+        Self { is_on, neighbours, to_ring: vec![false; workers], headers: None }
+    }
+
+    /// Lets other workers wake this one.
+    pub(super) fn receive_mail(&self, worker: usize, waker: Waker) {
+        if let Some(neighbours) = &self.neighbours {
+            neighbours.mailbox(worker).belongs_to(waker);
+        }
+    }
+
+    /// Wakes the workers that have got mail in this turn.
+    pub(super) fn ring(&mut self) {
+        let Some(neighbours) = &self.neighbours else { return };
+        for (worker, to_ring) in self.to_ring.iter_mut().enumerate() {
+            if std::mem::take(to_ring) {
+                neighbours.mailbox(worker).ring();
+            }
+        }
+    }
+
+    /// The arena's slots are given back.
+    pub(super) fn forget_headers(&mut self) {
+        self.headers = None;
+    }
+}
+
+impl Payload {
+    /// Data behind a header of `front` bytes.
+    pub(super) fn new(slot: Slot, header_at: usize, front: usize, len: usize) -> Self {
+        Self { slot, at: header_at + front, len, front }
+    }
+
+    pub(super) fn span(&self) -> Span {
+        Span::payload(self.slot, self.at, self.len)
+    }
+}
+
+impl Shard {
+    /// Passes a packet on to the client whose relay the peer is. Says whether that is what the peer is.
+    pub(super) fn take_short_cut(
+        &mut self,
+        relay: RelayId,
+        peer: PeerAddr,
+        data: Payload,
+        turn: Turn<'_>,
+    ) -> bool {
+        if !self.short_cut.is_on || data.len > LONGEST || !turn.view.advertises(peer.ip()) {
+            return false;
+        }
+        let payload = &self.arena.payload(data.slot)[data.at..data.at + data.len];
+        let passed = match self.server.handle_own_peer(relay, peer, payload, turn.now) {
+            Some(verdict) => Passed::by(verdict),
+            None => self.ask_neighbours(relay, peer, data, turn),
+        };
+        match passed {
+            Passed::Here(client, via, peer, cluster) => {
+                if let Some(meter) = turn.view.cluster(cluster) {
+                    meter.of(self.index).rx.count(data.len);
+                }
+                self.send_wrapped(client, via, peer, data);
+            }
+            Passed::Done => self.counters_changed = true,
+            Passed::Not => return false,
+        }
+        true
+    }
+
+    fn ask_neighbours(&mut self, relay: RelayId, peer: PeerAddr, data: Payload, turn: Turn<'_>) -> Passed {
+        let ShortCut { neighbours: Some(neighbours), to_ring, .. } = &mut self.short_cut else {
+            return Passed::Not;
+        };
+        let Some(from) = self.server.forwarding().relayed_addr(relay) else { return Passed::Not };
+        let payload = &self.arena.payload(data.slot)[data.at..data.at + data.len];
+        let (sockets, server) = (&self.sockets.udp, &mut self.server);
+        let stats = self.metrics.worker(self.index);
+        let pass_on = |Entry { worker, inbound }: &Entry| {
+            let id = inbound.client().listener();
+            match turn.view.get(id).map(|listener| listener.policy.transport) {
+                // From a socket of this worker that has the same address.
+                Some(Transport::Udp) if sockets.get(usize::from(id.0)).is_some_and(Option::is_some) => {
+                    Passed::by(server.handle_neighbour(from, inbound, payload, turn.now))
+                }
+                // Whoever has the connection decides.
+                Some(Transport::Tcp | Transport::Tls | Transport::Dtls) => {
+                    if neighbours.mailbox(*worker).post(inbound.relay(), from.get(), payload).is_err() {
+                        stats.mailbox_full.add(1);
+                    }
+                    to_ring[*worker] = true;
+                    Passed::Done
+                }
+                Some(Transport::Udp) | None => Passed::Not,
+            }
+        };
+        neighbours.look_up(peer.get(), pass_on).unwrap_or(Passed::Not)
+    }
+
+    /// Sends data to a client behind a new header: in the place of the old one, or elsewhere if that is too short.
+    fn send_wrapped(&mut self, client: Client, via: Via, peer: PeerAddr, data: Payload) {
+        let Payload { slot, at, len, front } = data;
+        let header_len = via.header_len(peer);
+        let padding = via.padding_len(len) as u8;
+        let in_place = header_len <= front;
+        let ((place, start), at_once) =
+            if in_place { ((slot, at - header_len), false) } else { self.room_for_header(header_len) };
+        let header = &mut self.arena.payload_mut(place)[start..start + header_len];
+        // A payload of this length always fits the length field of its header.
+        if via.write_header(peer, len, header).is_err() {
+            return;
+        }
+        let header = Span::payload(place, start, header_len);
+        let parts = if in_place {
+            Parts { head: None, body: Span::payload(slot, start, header_len + len), padding }
+        } else {
+            Parts { head: Some(header), body: data.span(), padding }
+        };
+        self.send_to_client(client, parts, Worth::Fleeting);
+        if at_once {
+            self.send_all();
+        }
+    }
+
+    /// Room for a header in a slot that many share, and whether it must be sent at once.
+    fn room_for_header(&mut self, len: usize) -> ((Slot, usize), bool) {
+        let used = self.short_cut.headers.filter(|(_, used)| used + len <= net::SLOT_CAPACITY);
+        let ((slot, used), at_once) = match used {
+            Some(used) => (used, false),
+            None => {
+                let (slot, at_once) = self.take_slot();
+                ((slot, 0), at_once)
+            }
+        };
+        self.short_cut.headers = (!at_once).then_some((slot, used + len));
+        ((slot, used), at_once)
+    }
+
+    /// Lets other workers know what this one's relays let through now.
+    pub(super) fn publish_changes(&mut self) {
+        let Some(neighbours) = &self.short_cut.neighbours else { return };
+        while let Some(change) = self.server.poll_change() {
+            match change {
+                Change::Changed(relay) => {
+                    if let Some((relayed, inbound)) = self.server.inbound(relay) {
+                        neighbours.publish(relayed, self.index, inbound);
+                    }
+                }
+                Change::Ended(relay, relayed) => neighbours.withdraw(relayed, self.index, relay),
+            }
+        }
+    }
+
+    /// Handles what other workers have for clients of this one.
+    pub(super) fn read_mail(&mut self, turn: Turn<'_>) {
+        let Some(neighbours) = self.short_cut.neighbours.clone() else { return };
+        let mailbox = neighbours.mailbox(self.index);
+        for _ in 0..Mailbox::CAPACITY {
+            self.make_room(1, turn);
+            let Some(slot) = self.arena.take() else { return };
+            let arena = &mut self.arena;
+            let letter = mailbox.open(|letter| {
+                let len = letter.payload.len();
+                let data = Payload::new(slot, 0, Via::MAX_HEADER_LEN, len);
+                arena.payload_mut(slot)[data.at..data.at + len].copy_from_slice(&letter.payload);
+                (letter.relay, letter.from, data)
+            });
+            let Some((relay, from, data)) = letter else { return };
+            let payload = &self.arena.payload(slot)[data.at..data.at + data.len];
+            match Passed::by(self.server.handle_peer(relay, from, payload, turn.now)) {
+                Passed::Here(client, via, peer, cluster) => {
+                    if let Some(meter) = turn.view.cluster(cluster) {
+                        meter.of(self.index).rx.count(data.len);
+                    }
+                    self.send_wrapped(client, via, peer, data);
+                }
+                Passed::Done | Passed::Not => self.counters_changed = true,
+            }
+        }
+        if !mailbox.is_empty() {
+            mailbox.ring();
+        }
+    }
+}
+
+impl Passed {
+    fn by(verdict: Verdict<'_>) -> Self {
+        match verdict {
+            Verdict::ToClient { client, via, peer, cluster, .. } => Self::Here(client, via, peer, cluster),
+            Verdict::Dropped(_) | Verdict::Control | Verdict::ToPeer { .. } => Self::Done,
+        }
+    }
+}
