@@ -53,6 +53,9 @@ pub(crate) struct Machine {
     /// Worker threads that handle packets; 0 is one for each core
     #[arg(long, value_name = "N", default_value_t = 0)]
     workers: usize,
+    /// Send packets between two clients of this process through both their relay sockets
+    #[arg(long)]
+    no_short_cut: bool,
     /// Set by programs, not by users: the port of all Gateways, whatever the files say.
     #[arg(skip)]
     pub gateway_port: Option<u16>,
@@ -127,9 +130,12 @@ impl GatewayProcess {
         let discovery = listen("config discovery", machine.discovery_address, "--discovery-address").await?;
         let auth = listen("authentication service", machine.auth_address, "--auth-address").await?;
         let status = listen("status page", machine.status_address, "--status-address").await?;
-        let dataplane =
-            Dataplane::start(dataplane::Options { workers: machine.workers, ..Default::default() })
-                .context("cannot start the dataplane")?;
+        let options = dataplane::Options {
+            workers: machine.workers,
+            headless_short_cut: !machine.no_short_cut,
+            ..dataplane::Options::default()
+        };
+        let dataplane = Dataplane::start(options).context("cannot start the dataplane")?;
         let (configs, configs_seen) = watch::channel(Arc::default());
         let (view, view_seen) = watch::channel(View::default());
         let mut process = Self {

@@ -31,6 +31,10 @@ pub(crate) struct Cli {
     #[arg(short, long, value_name = "N", default_value_t = 0)]
     pub(crate) udp_thread_num: usize,
 
+    /// Send packets between two clients of this process through both their relay sockets
+    #[arg(long)]
+    pub(crate) no_short_cut: bool,
+
     /// Check the configuration and become ready, but open no socket
     #[arg(short, long)]
     pub(crate) dry_run: bool,
@@ -108,6 +112,8 @@ mod tests {
     fn the_operators_command_line_and_kubectls_flags_are_understood() {
         let cli = parse(&["-w", "--udp-thread-num=16"]);
         assert_eq!((cli.watch, cli.udp_thread_num, cli.turn_uri()), (true, 16, None));
+        assert!(!cli.no_short_cut);
+        assert!(parse(&["--no-short-cut"]).no_short_cut);
         parse(&["-n", "ns", "-s", "https://x", "--as", "me", "--insecure-skip-tls-verify", "--token", "t"]);
     }
 

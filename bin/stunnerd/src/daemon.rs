@@ -25,6 +25,7 @@ pub(crate) async fn run(cli: &Cli, logs: &logs::Handle) -> anyhow::Result<ExitCo
         workers: cli.udp_thread_num,
         force_ready: cli.force_ready_status,
         dry_run: cli.dry_run,
+        headless_short_cut: !cli.no_short_cut,
         ..Options::default()
     };
     let daemon = Daemon {

@@ -433,7 +433,9 @@ impl Shard {
         self.arena.clear();
     }
 
+    /// Whoever gets an answer finds it counted.
     fn send_all(&mut self) {
+        self.publish();
         self.write_streams();
         self.flush_datagrams();
     }
