@@ -1,7 +1,7 @@
 //! A worker: one thread, one event queue, one TURN server, and every socket its clients use.
 //!
-//! Workers share the immutable [`View`], counters, and what their relays let through ([`Neighbours`]), nothing else. Other threads talk to a worker through its
-//! orders and wake it. A turn of the loop does, in this order:
+//! Workers share the immutable [`View`], counters, and what their relays let through ([`Neighbours`]), nothing else.
+//! Other threads talk to a worker through its orders and wake it. A turn of the loop does, in this order:
 //!
 //! 1. orders: a new configuration, or the end;
 //! 2. deadlines: of the TURN server, of idle connections;

@@ -1,5 +1,6 @@
 //! Relaying allocates nothing: counted over every thread of this process while packets go from a client to a
-//! peer and back, or from one client of the gateway to another. The test's own side of it uses plain sockets and fixed buffers.
+//! peer and back, or from one client of the gateway to another. The test's own side of it uses plain sockets and
+//! fixed buffers.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -17,8 +18,8 @@ use stun::{Class, Method, TransactionId, Writer};
 static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 /// Enough for every table and buffer to have reached its size.
-const WARM_UP: usize = 300;
-const ROUNDS: usize = 1000;
+const WARM_UP: usize = 120;
+const ROUNDS: usize = 240;
 /// Packets under way at a time, so that batches form.
 const BURST: usize = 16;
 

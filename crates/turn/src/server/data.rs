@@ -82,7 +82,7 @@ impl<R: RngCore> Server<R> {
     ) -> Verdict<'p> {
         let Ok(peer) = PeerAddr::new(peer) else { return self.drop(DropReason::PeerForbidden) };
         let found = self.table.forwarding().by_peer(relay, peer, now.mono);
-        self.to_client(found, peer, payload)
+        self.judged(found, peer, payload)
     }
 
     /// The same, by another server's entries.
@@ -94,10 +94,10 @@ impl<R: RngCore> Server<R> {
         now: Now,
     ) -> Verdict<'p> {
         let Ok(peer) = PeerAddr::new(peer) else { return self.drop(DropReason::PeerForbidden) };
-        self.to_client(inbound.by_peer(peer, now.mono), peer, payload)
+        self.judged(inbound.by_peer(peer, now.mono), peer, payload)
     }
 
-    fn to_client<'p>(
+    fn judged<'p>(
         &mut self,
         found: Result<ToClient, DropReason>,
         peer: PeerAddr,

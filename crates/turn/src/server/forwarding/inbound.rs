@@ -40,8 +40,8 @@ struct OpenPermission {
 /// What has become of a relay's share of the table, for whoever keeps a copy of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It is another one now, see [`Server::inbound`](crate::server::Server::inbound); or the relay has ended since, which is the next thing said
-    /// about it.
+    /// It is another one now, see [`Server::inbound`](crate::server::Server::inbound); or the relay has ended since,
+    /// which is the next thing said about it.
     Changed(RelayId),
     /// The relay that was advertised by this address has ended. Its socket is still open: the address is nobody
     /// else's yet.
@@ -85,7 +85,8 @@ impl Inbound {
         self.client
     }
 
-    /// Where data goes that a peer sent to the relay: what [`Forwarding::by_peer`](super::Forwarding::by_peer) said when this was made.
+    /// Where data goes that a peer sent to the relay: what [`Forwarding::by_peer`](super::Forwarding::by_peer) said
+    /// when this was made.
     ///
     /// # Errors
     /// Why the packet is to be dropped.
