@@ -14,6 +14,9 @@ use turn::server::Inbound;
 
 /// Packets that wait for a worker at a time: about what it reads from its sockets in one turn.
 const LETTERS: usize = 256;
+/// How many bytes a packet has room for from the beginning: what most paths carry in one piece. A longer one makes
+/// room for itself and those after it.
+const LETTER: usize = 1500;
 
 /// What the workers of a process share in order to reach each other's clients. Read without locks.
 pub(crate) struct Neighbours {
@@ -78,7 +81,7 @@ impl Entry {
 
 /// Packets that other workers have for the clients of one. Bounded: while it is full, the oldest make way.
 ///
-/// Letters go round: written, put in, taken out, and written again. None is ever made or destroyed.
+/// Letters go round: written, put in, taken out, and written again. None is ever made or destroyed after the start.
 pub(crate) struct Mailbox {
     full: ArrayQueue<Box<Letter>>,
     blank: ArrayQueue<Box<Letter>>,
@@ -102,7 +105,8 @@ impl Mailbox {
         let blank = ArrayQueue::new(LETTERS);
         let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
         for _ in 0..LETTERS {
-            let letter = Letter { relay: RelayId::from_u64(0), from: nobody, payload: Vec::new() };
+            let payload = Vec::with_capacity(LETTER);
+            let letter = Letter { relay: RelayId::from_u64(0), from: nobody, payload };
             // There is room: it was made for them.
             let _ = blank.push(Box::new(letter));
         }
