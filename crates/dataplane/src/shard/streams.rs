@@ -271,7 +271,7 @@ impl Shard {
             let same = self.streams.get(key).filter(|stream| stream.serial == serial);
             match same.and_then(Stream::deadline) {
                 Some(deadline) if deadline <= turn.now.mono => {
-                    self.end_stream(key, HandshakeEnd::TimedOut, turn)
+                    self.end_stream(key, HandshakeEnd::TimedOut, turn);
                 }
                 Some(deadline) => self.watch_idle(deadline, key),
                 None => {}
