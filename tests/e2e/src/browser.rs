@@ -1,9 +1,8 @@
-use std::process::Command;
-
 use fantoccini::ClientBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
 use kit::{Deadline, Part, Process};
 use serde_json::{Map, Value, json};
+use tempfile::TempDir;
 
 use crate::{PATIENCE, Window};
 
@@ -16,9 +15,25 @@ pub struct Browser {
 #[derive(Debug)]
 enum Make {
     /// One driver serves all windows.
-    Chromium { _driver: Process, port: u16 },
+    Chromium { _driver: Driver, port: u16 },
     /// Each window has a driver of its own.
     Firefox(Part),
+}
+
+/// The program that controls browsers, and where all of them leave what they forget to remove.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    process: Process,
+    _temporary: TempDir,
+}
+
+impl Driver {
+    fn spawn(part: &Part, program: &str, arguments: &[&str]) -> Self {
+        let temporary = kit::temp_dir();
+        let mut command = part.command(program);
+        command.args(arguments).env("TMPDIR", temporary.path());
+        Self { process: Process::spawn(command), _temporary: temporary }
+    }
 }
 
 /// How a window looks and what it has.
@@ -44,9 +59,9 @@ impl Look {
 impl Browser {
     /// Chromium; `None` where there is none.
     pub fn start() -> Option<Self> {
-        let driver = Process::spawn(command(&kit::need("chromium")?, "chromedriver", &["--port=0"]));
+        let driver = Driver::spawn(&kit::need("chromium")?, "chromedriver", &["--port=0"]);
         let deadline = Deadline::after(PATIENCE);
-        let port = driver.await_match(0, deadline, "the port of chromedriver", |line| {
+        let port = driver.process.await_match(0, deadline, "the port of chromedriver", |line| {
             line.strip_suffix('.')?.rsplit_once("started successfully on port ")?.1.parse().ok()
         });
         Some(Self { make: Make::Chromium { _driver: driver, port } })
@@ -93,18 +108,12 @@ impl Browser {
     }
 }
 
-fn command(part: &Part, program: &str, arguments: &[&str]) -> Command {
-    let mut command = part.command(program);
-    command.args(arguments);
-    command
-}
-
 /// A driver for one window, and its port. It cannot report ports that it chooses itself.
-fn geckodriver(part: &Part) -> (Process, u16) {
+fn geckodriver(part: &Part) -> (Driver, u16) {
     let [port, websocket, marionette] = [(); 3].map(|()| kit::free_port().to_string());
     let arguments = ["--port", &port, "--websocket-port", &websocket, "--marionette-port", &marionette];
-    let driver = Process::spawn(command(part, "geckodriver", &arguments));
-    driver.await_line("Listening on ");
+    let driver = Driver::spawn(part, "geckodriver", &arguments);
+    driver.process.await_line("Listening on ");
     (driver, port.parse().expect("a port"))
 }
 

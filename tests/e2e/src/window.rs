@@ -3,11 +3,12 @@ use std::path::Path;
 
 use fantoccini::elements::Element;
 use fantoccini::{Client, Locator};
-use kit::{Deadline, Process};
+use kit::Deadline;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
+use crate::browser::Driver;
 use crate::{Console, PATIENCE};
 
 /// A browser window that shows the page.
@@ -15,7 +16,7 @@ use crate::{Console, PATIENCE};
 pub struct Window {
     client: Client,
     /// The driver, if it is for this window alone.
-    _driver: Option<Process>,
+    _driver: Option<Driver>,
 }
 
 /// What a window shows, as the page's markup tells it.
@@ -58,7 +59,7 @@ impl State {
 }
 
 impl Window {
-    pub(crate) fn new(client: Client, driver: Option<Process>) -> Self {
+    pub(crate) fn new(client: Client, driver: Option<Driver>) -> Self {
         Self { client, _driver: driver }
     }
 
