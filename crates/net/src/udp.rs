@@ -198,18 +198,10 @@ impl Arena {
             }
             scratch.headers.push(header);
         }
-        // SAFETY: `headers` has `count` entries. Each points to its own name, control buffer and vector of
-        // the lengths given, and each vector to its own payload area; all of these are borrowed mutably
-        // until after the call, and nothing else refers to them.
-        let received = unsafe {
-            libc::recvmmsg(
-                socket.socket.as_raw_fd(),
-                scratch.headers.as_mut_ptr(),
-                count as libc::c_uint,
-                libc::MSG_DONTWAIT as _,
-                std::ptr::null_mut(),
-            )
-        };
+        // SAFETY: each of the headers points to its own name, control buffer and vector of the lengths given, and
+        // each vector to its own payload area; all of these are borrowed mutably until after the call, and nothing
+        // else refers to them.
+        let received = unsafe { receive(socket, &mut scratch.headers) };
         let Ok(received) = usize::try_from(received) else {
             return nothing_waiting(io::Error::last_os_error());
         };
@@ -226,6 +218,26 @@ impl Arena {
         }
         Ok(received)
     }
+}
+
+/// Lets the kernel fill messages. Returns how many it filled, or -1.
+///
+/// # Safety
+/// Everything that the headers point to can be written to, and nobody else refers to it.
+unsafe fn receive(socket: &UdpSocket, messages: &mut [libc::mmsghdr]) -> libc::c_int {
+    let (descriptor, flags) = (socket.socket.as_raw_fd(), libc::MSG_DONTWAIT);
+    if let [message] = messages {
+        // A single one costs the kernel less this way.
+        // SAFETY: as promised by the caller.
+        let len = unsafe { libc::recvmsg(descriptor, &raw mut message.msg_hdr, flags) };
+        return libc::c_uint::try_from(len).map_or(-1, |len| {
+            message.msg_len = len;
+            1
+        });
+    }
+    let (first, count) = (messages.as_mut_ptr(), messages.len() as libc::c_uint);
+    // SAFETY: as promised by the caller; there are `count` of them.
+    unsafe { libc::recvmmsg(descriptor, first, count, flags as _, std::ptr::null_mut()) }
 }
 
 fn nothing_waiting(error: io::Error) -> io::Result<usize> {
