@@ -111,7 +111,7 @@ impl Shared {
         let files = net::limit::raise_open_files()?.saturating_sub(RESERVED_FILES);
         let files = usize::try_from(files).unwrap_or(usize::MAX);
         let metrics = Arc::new(Metrics::new(count));
-        let quota = Arc::new(Quota::new(files / 2));
+        let quota = Arc::new(Quota::new(files));
         let refusals = Arc::new(RefusalLog::default());
         let reserve = Arc::new(Reserve::default());
         let takes_short_cut = options.headless_short_cut;
@@ -133,7 +133,6 @@ impl Shared {
                 settings: Settings { is_observed: neighbours.is_some(), ..Settings::new(nonce_key.clone()) },
                 neighbours: neighbours.clone(),
                 rng: ChaCha12Rng::from_rng(&mut seeds),
-                max_streams: files / 2 / count,
                 handshakes: options.handshakes,
                 timeouts: Timeouts {
                     first_message: options.first_message_timeout,

@@ -1,4 +1,4 @@
-//! How many allocations a user, and the process, may have at a time.
+//! How many allocations a user, and the process, may have at a time, and how many connections.
 //!
 //! A unit is taken when an allocation is admitted and given back when the value the server holds is dropped,
 //! so no end of an allocation can miss it. Units are counted even where there is no limit: a limit may be set
@@ -10,11 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hashbrown::HashMap;
 use turn::server::{Denial, QuotaUnit};
 
-/// The process-wide book of allocations. Locked when one begins and when it ends.
+/// The process-wide book of allocations and connections, each of which holds an open file. Locked when an allocation
+/// begins and when it ends.
 #[derive(Debug)]
 pub(crate) struct Quota {
     users: Mutex<HashMap<User, u32, foldhash::quality::RandomState>>,
     held: AtomicUsize,
+    connected: AtomicUsize,
+    /// Files for all of them. Connections, which anybody can make, take half of them at most.
     capacity: usize,
     draining: AtomicBool,
 }
@@ -31,12 +34,17 @@ struct Unit {
     user: User,
 }
 
+/// A connection in the book, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<Quota>);
+
 impl Quota {
-    /// A book that admits `capacity` allocations in all.
+    /// A book that admits `capacity` allocations and connections in all.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             users: Mutex::default(),
             held: AtomicUsize::new(0),
+            connected: AtomicUsize::new(0),
             capacity,
             draining: AtomicBool::new(false),
         }
@@ -61,7 +69,7 @@ impl Quota {
         if self.is_draining() {
             return Err(Denial::Draining);
         }
-        if self.held.load(Ordering::Relaxed) >= self.capacity {
+        if self.is_full() {
             return Err(Denial::Capacity);
         }
         let user = User { gateway: Arc::clone(gateway), name: user.into() };
@@ -73,6 +81,26 @@ impl Quota {
         *held += 1;
         self.held.fetch_add(1, Ordering::Relaxed);
         Ok(QuotaUnit::holding(Unit { quota: Arc::clone(self), user }))
+    }
+
+    /// Admits a connection.
+    pub(crate) fn connect(self: &Arc<Self>) -> Option<Place> {
+        if self.is_full() || self.connected.load(Ordering::Relaxed) >= self.capacity / 2 {
+            return None;
+        }
+        self.connected.fetch_add(1, Ordering::Relaxed);
+        Some(Place(Arc::clone(self)))
+    }
+
+    /// Workers that look at the same moment may admit one each, which is what the files in reserve are for.
+    fn is_full(&self) -> bool {
+        self.held.load(Ordering::Relaxed) + self.connected.load(Ordering::Relaxed) >= self.capacity
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connected.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -120,6 +148,21 @@ mod tests {
         let gw = gateway("ns/gw");
         let _held: Vec<_> = (0..3).map(|_| quota.take(&gw, "alice", 0).unwrap()).collect();
         assert_eq!(quota.take(&gw, "alice", 3).unwrap_err(), Denial::Quota);
+    }
+
+    #[test]
+    fn connections_take_half_of_the_files_and_allocations_what_is_left() {
+        let quota = Arc::new(Quota::new(4));
+        let gw = gateway("ns/gw");
+        let (first, second) = (quota.connect().unwrap(), quota.connect().unwrap());
+        assert!(quota.connect().is_none());
+        let _held: Vec<_> = (0..2).map(|_| quota.take(&gw, "alice", 0).unwrap()).collect();
+        assert_eq!(quota.take(&gw, "alice", 0).unwrap_err(), Denial::Capacity);
+        drop(first);
+        let _third = quota.take(&gw, "alice", 0).unwrap();
+        assert!(quota.connect().is_none());
+        drop(second);
+        assert!(quota.connect().is_some());
     }
 
     #[test]

@@ -100,8 +100,6 @@ pub(crate) struct Setup {
     pub(crate) neighbours: Option<Arc<Neighbours>>,
     pub(crate) settings: Settings,
     pub(crate) rng: ChaCha12Rng,
-    /// Most connections at a time.
-    pub(crate) max_streams: usize,
     pub(crate) timeouts: Timeouts,
     pub(crate) handshakes: HandshakeLimits,
 }
@@ -125,7 +123,6 @@ pub(crate) struct Shard {
     sockets: Sockets,
     streams: Slab<Stream>,
     stream_of: HashMap<Client, usize, foldhash::fast::RandomState>,
-    max_streams: usize,
     /// Connections whose clients have not proved anything yet.
     handshakes: Handshakes,
     /// Where what is to be decrypted is read to.
@@ -259,7 +256,6 @@ impl Shard {
             sockets: Sockets::default(),
             streams: Slab::new(),
             stream_of: HashMap::default(),
-            max_streams: setup.max_streams,
             handshakes: Handshakes::new(setup.handshakes),
             ciphertext: vec![0; TlsStream::READ_CAPACITY].into(),
             timeouts: setup.timeouts,

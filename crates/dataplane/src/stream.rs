@@ -12,6 +12,7 @@ use turn::addr::Client;
 
 use crate::metrics::Meter;
 use crate::pipe::Pipe;
+use crate::quota::Place;
 
 /// How long connections may be of no use.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +35,7 @@ pub(crate) struct Stream {
     pub(crate) pipe: Pipe,
     pub(crate) client: Client,
     pub(crate) meter: Arc<Meter>,
+    _place: Place,
     /// Tells this connection from an earlier one in its place.
     pub(crate) serial: u64,
     /// The start of a frame whose end has not come.
@@ -63,7 +65,7 @@ impl Stream {
     pub(crate) fn new(
         pipe: Pipe,
         client: Client,
-        meter: Arc<Meter>,
+        (meter, place): (Arc<Meter>, Place),
         serial: u64,
         timeouts: Timeouts,
         now: Instant,
@@ -73,6 +75,7 @@ impl Stream {
             pipe,
             client,
             meter,
+            _place: place,
             serial,
             rest: Vec::new(),
             allocations: 0,

@@ -46,9 +46,7 @@ impl Shard {
 
     /// Takes charge of a connection, unless there are as many as there may be: then it is closed again.
     fn adopt(&mut self, id: ListenerId, tcp: TcpStream, meter: Arc<Meter>, turn: Turn<'_>) {
-        if self.streams.len() >= self.max_streams {
-            return;
-        }
+        let Some(place) = turn.view.quota.connect() else { return };
         let client = Client::new(id, tcp.remote(), tcp.local());
         let tls = turn.view.get(id).and_then(|listener| listener.security.tls());
         let Ok(pipe) = Pipe::accept(tcp, tls) else { return };
@@ -65,7 +63,7 @@ impl Shard {
         meter.of(self.index).opened.add(1);
         self.next_serial += 1;
         let (serial, now) = (self.next_serial, turn.now.mono);
-        let stream = entry.insert(Stream::new(pipe, client, meter, serial, self.timeouts, now));
+        let stream = entry.insert(Stream::new(pipe, client, (meter, place), serial, self.timeouts, now));
         let (deadline, handshaking) = (stream.deadline(), stream.handshaking);
         self.stream_of.insert(client, key);
         deadline.into_iter().for_each(|deadline| self.watch_idle(deadline, key));
