@@ -97,8 +97,8 @@ pub fn all() -> Vec<Case> {
     let rest = [
         ("churn-udp", Work::Churn { at_once: AT_ONCE }),
         ("idle-udp", Work::Idle { allocations: IDLE, shape: shape(Mode::Echo, SPEECH, 1), clients: CLIENTS }),
-        // In bursts, which the load can send faster than any server can relay them.
-        ("overload-udp", Work::Overload { shape: shape(Mode::Up, SPEECH, FRAME), clients: CLIENTS }),
+        // One by one, which the load can send faster than any server can relay them.
+        ("overload-udp", Work::Overload { shape: shape(Mode::Up, SPEECH, 1), clients: CLIENTS }),
     ];
     for (name, work) in rest {
         let quick = !matches!(work, Work::Overload { .. });

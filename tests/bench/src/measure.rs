@@ -87,7 +87,9 @@ impl Bench {
     pub fn applies(case: &Case, subject: Subject) -> bool {
         match &case.work {
             Work::Relay { shape, .. } | Work::Latency(shape) => subject.can(case.transport, shape.mode),
-            Work::Churn { .. } | Work::Idle { .. } | Work::Overload { .. } => subject.is_turn(),
+            Work::Churn { .. } | Work::Idle { .. } | Work::Overload { .. } => {
+                subject.is_turn() && subject.can(case.transport, Mode::Echo)
+            }
         }
     }
 

@@ -26,6 +26,9 @@ pub enum Subject {
     Sockets,
     /// This project's `stunnerd`.
     Stunnerd,
+    /// The same without the short cut between two of its clients.
+    #[value(name = "long-way")]
+    LongWay,
     /// coturn's `turnserver`.
     Coturn,
 }
@@ -67,7 +70,7 @@ pub fn stunnerd() -> Option<PathBuf> {
 
 impl Subject {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 4] = [Self::Bare, Self::Sockets, Self::Stunnerd, Self::Coturn];
+    pub const ALL: [Self; 5] = [Self::Bare, Self::Sockets, Self::Stunnerd, Self::LongWay, Self::Coturn];
 
     /// Its name in the table.
     pub fn name(self) -> &'static str {
@@ -75,6 +78,7 @@ impl Subject {
             Self::Bare => "bare forwarder",
             Self::Sockets => "bare, sockets",
             Self::Stunnerd => "stunnerd",
+            Self::LongWay => "stunnerd, long way",
             Self::Coturn => "coturn",
         }
     }
@@ -83,22 +87,25 @@ impl Subject {
     pub fn missing(self) -> Option<&'static str> {
         match self {
             Self::Bare | Self::Sockets => None,
-            Self::Stunnerd => stunnerd().is_none().then_some("cargo build --release -p stunnerd"),
+            Self::Stunnerd | Self::LongWay => {
+                stunnerd().is_none().then_some("cargo build --release -p stunnerd")
+            }
             Self::Coturn => (!is_on_path("turnserver")).then_some("on Debian: apt-get install coturn"),
         }
     }
 
     /// Whether it speaks TURN.
     pub fn is_turn(self) -> bool {
-        matches!(self, Self::Stunnerd | Self::Coturn)
+        matches!(self, Self::Stunnerd | Self::LongWay | Self::Coturn)
     }
 
-    /// Whether it can do this at all: the bare forwarders know UDP only, and sockets for each client mean nothing
-    /// between clients.
+    /// Whether it can do this at all: the bare forwarders know UDP only, sockets for each client mean nothing
+    /// between clients, and there is a long way between clients alone.
     pub fn can(self, transport: Transport, mode: Mode) -> bool {
         match self {
             Self::Bare => transport == Transport::Udp,
             Self::Sockets => transport == Transport::Udp && mode != Mode::Headless,
+            Self::LongWay => mode == Mode::Headless,
             Self::Stunnerd | Self::Coturn => true,
         }
     }
@@ -113,12 +120,15 @@ impl Subject {
         let command = match self {
             Self::Bare | Self::Sockets => self.forwarder(setting, wires)?,
             Self::Coturn => coturn(setting, port),
-            Self::Stunnerd => {
+            Self::Stunnerd | Self::LongWay => {
                 let file = configure(setting, port)?;
                 let program = stunnerd().ok_or_else(|| io::Error::other("stunnerd is not built"))?;
                 let mut command = Command::new(program);
                 command.arg("-c").arg(file.path());
                 command.args(["--udp-thread-num", &setting.workers.to_string()]);
+                if self == Self::LongWay {
+                    command.arg("--no-short-cut");
+                }
                 configuration = Some(file);
                 command
             }
@@ -130,7 +140,7 @@ impl Subject {
                     line.strip_prefix(LISTENS)?.parse().ok()
                 })
             }
-            Self::Stunnerd | Self::Coturn => place::server(port),
+            Self::Stunnerd | Self::LongWay | Self::Coturn => place::server(port),
         };
         match setting.transport {
             Transport::Udp if self.is_turn() => await_binding(address)?,
