@@ -3,10 +3,11 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use common::{Gateway, Text, address, await_that, listener};
+use common::{Gateway, Pair, Text, address, await_that, listener, static_user};
 use kit::{EchoPeer, TurnClient};
 
 const CALLS: usize = 50;
@@ -21,10 +22,12 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn gather(gateway: &Gateway, peer: &EchoPeer) -> Self {
-        let ways: [fn(&Gateway) -> TurnClient; 2] = [Gateway::udp, Gateway::tcp];
-        let join = |way: fn(&Gateway) -> TurnClient| {
-            let mut client = way(gateway);
+    /// Over every transport alike.
+    fn gather(gateway: &Gateway, secure: SocketAddr, peer: &EchoPeer) -> Self {
+        let ways: [&dyn Fn() -> TurnClient; 3] =
+            [&|| gateway.udp(), &|| gateway.tcp(), &|| TurnClient::tls(secure).with(static_user())];
+        let join = |way: &dyn Fn() -> TurnClient| {
+            let mut client = way();
             client.allocate().unwrap();
             client.channel_bind(CHANNEL, peer.address()).unwrap();
             client
@@ -57,27 +60,34 @@ impl Drop for End<'_> {
     }
 }
 
-/// A change, and what it must report as restarted.
-type Change = (&'static str, fn(&mut Text), &'static [&'static str]);
+/// A change of a configuration whose encrypted listener has this port, and what it must report as restarted.
+type Change = (&'static str, fn(&mut Text, u16), &'static [&'static str]);
 
-const CHANGES: [Change; 12] = [
-    ("other credentials", |text| text.auth = text.auth.replace("password: pass", "password: other"), &[]),
-    ("another kind of credentials", |text| text.auth = common::EPHEMERAL.to_owned(), &[]),
-    ("another realm", |text| text.auth = text.auth.replace("realm: r", "realm: other"), &[]),
-    ("one route more", |text| with_routes(text, "[loop, more]", &[("more", "[192.0.2.0/24]")]), &[]),
-    ("a route that leads nowhere", |text| with_routes(text, "[gone, loop]", &[]), &[]),
+const CHANGES: [Change; 13] = [
+    ("another certificate", another_certificate, &[]),
+    ("other credentials", |text, _| text.auth = text.auth.replace("password: pass", "password: other"), &[]),
+    ("another kind of credentials", |text, _| text.auth = common::EPHEMERAL.to_owned(), &[]),
+    ("another realm", |text, _| text.auth = text.auth.replace("realm: r", "realm: other"), &[]),
+    ("one route more", |text, _| with_routes(text, "[loop, more]", &[("more", "[192.0.2.0/24]")]), &[]),
+    ("a route that leads nowhere", |text, _| with_routes(text, "[gone, loop]", &[]), &[]),
     (
         "the peer in another cluster",
-        |text| with_routes(text, "[ahead, loop]", &[("ahead", "[127.0.0.1]")]),
+        |text, _| with_routes(text, "[ahead, loop]", &[("ahead", "[127.0.0.1]")]),
         &[],
     ),
-    ("a narrower cluster", |text| text.clusters[0] = common::cluster("loop", "[127.0.0.1]"), &[]),
-    ("a quota", |text| with_admin(text, "user_quota: 1"), &[]),
-    ("another log level", |text| with_admin(text, "loglevel: 'all:ERROR'"), &[]),
-    ("another public address", |text| public_address(text, "192.0.2.7"), &[]),
+    ("a narrower cluster", |text, _| text.clusters[0] = common::cluster("loop", "[127.0.0.1]"), &[]),
+    ("a quota", |text, _| with_admin(text, "user_quota: 1"), &[]),
+    ("another log level", |text, _| with_admin(text, "loglevel: 'all:ERROR'"), &[]),
+    ("another public address", |text, _| public_address(text, "192.0.2.7"), &[]),
     ("a listener more", add_listener, &[]),
-    ("another name", |text| with_admin(text, "name: renamed"), &[]),
+    ("another name", |text, _| with_admin(text, "name: renamed"), &[]),
 ];
+
+/// The encrypted listener comes last.
+fn another_certificate(text: &mut Text, secure: u16) {
+    text.listeners.pop();
+    text.listeners.push(Pair::new().listener("TURN-TLS", secure));
+}
 
 fn with_routes(text: &mut Text, routes: &str, more: &[(&str, &str)]) {
     for listener in &mut text.listeners {
@@ -99,16 +109,17 @@ fn public_address(text: &mut Text, public: &str) {
     }
 }
 
-fn add_listener(text: &mut Text) {
+fn add_listener(text: &mut Text, _: u16) {
     text.listeners.push(listener("more", "TURN-UDP", kit::free_port(), "[loop]"));
 }
 
 #[test]
 fn fifty_calls_lose_nothing_to_any_change() {
-    let text = Text::new();
+    let (mut text, secure) = (Text::new(), kit::free_port());
+    text.listeners.push(Pair::new().listener("TURN-TLS", secure));
     let gateway = Gateway::with_workers(&text, 2);
     let peer = EchoPeer::start();
-    let Crowd { mut calls, rounds, over } = Crowd::gather(&gateway, &peer);
+    let Crowd { mut calls, rounds, over } = Crowd::gather(&gateway, address(secure), &peer);
     thread::scope(|scope| {
         let talk = scope.spawn(|| Crowd::talk(&mut calls, &rounds, &over));
         let end = End(&over);
@@ -119,7 +130,7 @@ fn fifty_calls_lose_nothing_to_any_change() {
         };
         for (what, change, restarted) in CHANGES {
             let mut changed = text.clone();
-            change(&mut changed);
+            change(&mut changed, secure);
             assert_ne!(changed.yaml(), text.yaml(), "{what}");
             assert_eq!(gateway.apply(&changed).restarted, restarted, "{what}");
             rounds_pass(what);

@@ -10,35 +10,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use common::{Call, EPHEMERAL, Gateway, Text, address, await_that, echo, get, scrape, static_user};
+use common::{Call, EPHEMERAL, Gateway, Pair, Text, address, await_that, echo, get, scrape, static_user};
 use dataplane::{HandshakeLimits, Options};
 use kit::{Credentials, EchoPeer, TurnClient};
 use rustls::{ClientConnection, StreamOwned};
-
-/// A certificate and its key as configurations have them.
-#[derive(Clone)]
-struct Pair {
-    der: Vec<u8>,
-    cert: String,
-    key: String,
-}
-
-impl Pair {
-    fn new() -> Self {
-        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        Self {
-            der: signed.cert.der().to_vec(),
-            cert: BASE64_STANDARD.encode(signed.cert.pem()),
-            key: BASE64_STANDARD.encode(signed.signing_key.serialize_pem()),
-        }
-    }
-
-    fn listener(&self, protocol: &str, port: u16) -> String {
-        let Self { cert, key, .. } = self;
-        let plain = common::listener("secure", protocol, port, "[loop]");
-        plain.replacen('{', &format!("{{ cert: {cert}, key: {key}, "), 1)
-    }
-}
 
 /// The two listeners of every test, and an encrypted one.
 fn text(pair: &Pair, protocol: &str, port: u16) -> Text {

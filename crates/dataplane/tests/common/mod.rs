@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use config::Config;
 use dataplane::{ApplyError, Dataplane, Options, Report};
 use kit::{Credentials, Deadline, EchoPeer, Failure, TurnClient};
@@ -103,6 +105,31 @@ impl Text {
 
 pub(crate) fn listener(name: &str, protocol: &str, port: u16, routes: &str) -> String {
     format!("{{ name: {name}, protocol: {protocol}, address: 127.0.0.1, port: {port}, routes: {routes} }}")
+}
+
+/// A certificate and its key as configurations have them.
+#[derive(Clone)]
+pub(crate) struct Pair {
+    pub(crate) der: Vec<u8>,
+    pub(crate) cert: String,
+    pub(crate) key: String,
+}
+
+impl Pair {
+    pub(crate) fn new() -> Self {
+        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        Self {
+            der: signed.cert.der().to_vec(),
+            cert: BASE64_STANDARD.encode(signed.cert.pem()),
+            key: BASE64_STANDARD.encode(signed.signing_key.serialize_pem()),
+        }
+    }
+
+    pub(crate) fn listener(&self, protocol: &str, port: u16) -> String {
+        let Self { cert, key, .. } = self;
+        let plain = listener("secure", protocol, port, "[loop]");
+        plain.replacen('{', &format!("{{ cert: {cert}, key: {key}, "), 1)
+    }
 }
 
 pub(crate) fn cluster(name: &str, endpoints: &str) -> String {
