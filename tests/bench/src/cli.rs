@@ -57,7 +57,7 @@ struct Run {
     /// How often each case is measured [default: 5, or 3 with --quick]
     #[arg(long)]
     rounds: Option<usize>,
-    /// Milliseconds of each measurement [default: 1500, or 700 with --quick]
+    /// Milliseconds of each measurement [default: 500, or 300 with --quick]
     #[arg(long)]
     window: Option<u64>,
     /// Also write all figures to this file
@@ -104,7 +104,7 @@ impl Run {
         let cases = case::select(&self.only, self.quick);
         let subjects = self.subjects()?;
         let rounds = self.rounds.unwrap_or(if self.quick { 3 } else { 5 });
-        let window = self.window.unwrap_or(if self.quick { 700 } else { 1500 });
+        let window = self.window.unwrap_or(if self.quick { 300 } else { 500 });
         let times =
             Times { warm_up: Duration::from_millis(window / 4), window: Duration::from_millis(window) };
         let bench = Bench { times, wrapper: self.with.clone() };
@@ -122,7 +122,8 @@ impl Run {
         if let Some(path) = &self.json {
             fs::write(path, report.json()?)?;
         }
-        say(&report.markdown())
+        say(&report.markdown())?;
+        say(&report.targets())
     }
 
     fn dissect(&self, bench: &Bench, cases: &[Case], subjects: &[Subject]) -> io::Result<()> {

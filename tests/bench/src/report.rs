@@ -1,5 +1,7 @@
 //! What was measured, as a table for people and as JSON for programs.
 
+mod targets;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -337,6 +339,18 @@ mod tests {
         assert!(lines.iter().all(|line| line.matches('|').count() == columns), "{text}");
         assert!(lines[3].contains("| coturn "), "{text}");
         assert!(lines[3].contains("2.50"), "{text}");
+    }
+
+    #[test]
+    fn targets_are_told_as_far_as_they_were_measured() {
+        let case = &case::select(&["echo-udp-single-172-w1".to_owned()], false)[0];
+        let mut report = report();
+        assert_eq!(report.targets(), "");
+        let sample = |cost| Sample::from([(Figure::CpuPerPacket, cost)]);
+        report.add(case, BTreeMap::from([(Subject::Bare, sample(2.0)), (Subject::Stunnerd, sample(2.2))]));
+        let text = report.targets();
+        assert_eq!(text.lines().filter(|line| line.starts_with('|')).count(), 3, "{text}");
+        assert!(text.contains("1.10") && text.contains(" yes |"), "{text}");
     }
 
     #[test]
