@@ -33,8 +33,12 @@ format: ## format the code
 
 .PHONY: bless
 bless: ## accept what the golden tests print now; read the diff before committing
-	BLESS=1 INSTA_UPDATE=always cargo test --locked --no-fail-fast $(if $(CRATES),$(CRATES),--workspace --exclude interop --exclude e2e)
+	BLESS=1 INSTA_UPDATE=always cargo test --locked --no-fail-fast $(if $(CRATES),$(CRATES),--workspace --exclude interop --exclude e2e --exclude cluster)
 	git status --short
+
+.PHONY: crds
+crds: ## write the custom resource definitions anew, into deploy/crds
+	BLESS=1 cargo test --locked -p gateway --test crds
 
 # ARGS goes to the program, as in `make bench ARGS="--only headless --rounds 9"`; ARGS=--help says more.
 .PHONY: bench

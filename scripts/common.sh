@@ -26,6 +26,7 @@ check_holds() {
     python:*) "$cache/python/bin/python" -c "import ${1#python:}" >/dev/null 2>&1 ;;
     go:*) printf 'go%s\n%s\n' "${1#go:}" "$(go env GOVERSION 2>/dev/null || echo go0)" | sort --version-sort --check=quiet ;;
     cargo:*) [[ -x $cache/cargo/bin/${1#cargo:} ]] || have "${1#cargo:}" ;;
+    cache:*) [[ -e $cache/${1#cache:} ]] ;;
     capture) dumpcap -D 2>/dev/null | grep -qw lo ;;
     netns) unshare --net true >/dev/null 2>&1 ;;
     *) have "$1" ;;

@@ -40,7 +40,7 @@ pub use self::{
 };
 
 /// A kind of object.
-pub trait Resource: Serialize + DeserializeOwned {
+pub trait Resource: Serialize + DeserializeOwned + PartialEq {
     /// What the API calls the kind.
     const TYPE: Type;
 

@@ -12,10 +12,12 @@
 
 pub mod api;
 pub mod condition;
+pub mod crd;
 pub mod manifest;
 pub mod names;
 pub mod standalone;
 
+mod incremental;
 mod overview;
 mod problem;
 mod render;
@@ -23,6 +25,7 @@ mod rendered;
 mod settings;
 mod snapshot;
 
+pub use incremental::{Extent, Incremental};
 pub use overview::{GatewayRow, ListenerRow, Overview, ParentRow, RouteRow, Verdict};
 pub use problem::{Finding, Problem, Transport};
 pub use render::{finalize, render};

@@ -14,7 +14,7 @@ mod status;
 mod workload;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -30,6 +30,7 @@ use self::{
 use crate::{
     Finding, Mode, Problem, Rendered, RouteKey, Settings, Snapshot,
     api::{DaemonSet, Deployment, Gateway, ObjectRef, Service},
+    rendered::Source,
     snapshot::Stored,
 };
 
@@ -67,10 +68,7 @@ impl<'a> Pipeline<'a> {
         let routes = route::all(&self.world);
         let backends = self.routes(&routes);
         self.gateways(&routes, &backends);
-        let problems = &mut self.rendered.problems;
-        let mut seen = BTreeSet::new();
-        problems.retain(|problem| seen.insert(problem.clone()));
-        problems.sort_by(|a, b| a.object.cmp(&b.object));
+        self.rendered.list_problems();
         self.rendered
     }
 
@@ -79,6 +77,7 @@ impl<'a> Pipeline<'a> {
             let status = class::status(class, self.world.settings);
             self.rendered.gateway_classes.insert(class.object.metadata.key(), status);
             self.rendered.problems.extend(class.parameters.as_ref().err().map(|problem| (**problem).clone()));
+            self.rendered.found_in(Source::Class(class.object.metadata.key()));
         }
     }
 
@@ -98,6 +97,7 @@ impl<'a> Pipeline<'a> {
                 self.rendered.problems.extend(backends.errors.iter().chain(&backends.warnings).cloned());
                 all.insert(route.key(), backends);
             }
+            self.rendered.found_in(Source::Route(route.key()));
         }
         all
     }
@@ -109,6 +109,7 @@ impl<'a> Pipeline<'a> {
         let mut ports = Ports::new(world.settings);
         let mut merged = legacy::Merged::default();
         for gateway in by_age(world.snapshot) {
+            let source = Source::Gateway(gateway.metadata.key());
             let class = match world.owner(gateway) {
                 Owner::Ours(class) => class.object.metadata.name.as_str(),
                 Owner::Foreign => {
@@ -119,6 +120,7 @@ impl<'a> Pipeline<'a> {
                     let finding = Finding::MissingClass(gateway.spec.gateway_class_name.clone());
                     listener::hold_ports(world, gateway, &mut ports);
                     keep(gateway, world::problem(gateway, "spec.gatewayClassName", finding), rendered);
+                    rendered.found_in(source);
                     continue;
                 }
             };
@@ -134,8 +136,10 @@ impl<'a> Pipeline<'a> {
                     reject(world, gateway, *problem, *shut_down, rendered);
                 }
             }
+            rendered.found_in(source);
         }
         legacy::render(world, &classes, &mut merged, rendered);
+        rendered.found_in(Source::Merged);
     }
 }
 

@@ -26,13 +26,14 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("one2one", &["logs"]),
     ("stunner", &["dataplane", "cds", "gateway", "auth", "one2one", "config", "flags", "logs"]),
     ("stunnerd", &["dataplane", "cds", "config", "flags", "logs"]),
-    ("stunner-operator", &["operator", "config", "flags", "logs"]),
+    ("stunner-operator", &["operator", "gateway", "cds", "config", "flags", "logs"]),
     ("stunner-auth", &["auth", "cds", "config", "flags", "logs"]),
     ("stunnerctl", &["client", "cds", "gateway", "config", "flags", "logs"]),
     ("turncat", &["client", "cds", "config", "flags", "logs"]),
     ("icetester", &["client", "config", "logs"]),
     // tests: these ship nothing, and nothing that ships may run with them
     ("kit", &["stun"]),
+    ("cluster", &["kit"]),
     ("house", &[]),
 ];
 
@@ -58,7 +59,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["libc", "socket2", "rustix", "nix"], &["crates/net"]),
     (
         &["kube", "k8s-openapi", "kube-lease-manager"],
-        &["crates/operator", "bin/stunnerctl", "bin/stunner-operator"],
+        &["crates/operator", "bin/stunnerctl", "bin/stunner-operator", "tests/cluster"],
     ),
     (&["anyhow", "mimalloc"], &["bin/", "demo/"]),
 ];

@@ -85,6 +85,10 @@ fn passes(check: &str) -> Option<PathBuf> {
         let built = place::cache().join("cargo/bin").join(program);
         return is_file(&built).then_some(built).or_else(|| on_path(program));
     }
+    if let Some(path) = check.strip_prefix("cache:") {
+        let kept = place::cache().join(path);
+        return kept.exists().then_some(kept);
+    }
     if check == "netns" {
         let unshare = on_path("unshare")?;
         return succeeds(Command::new(&unshare).args(["--net", "true"])).then_some(unshare);
@@ -101,6 +105,7 @@ fn passes(check: &str) -> Option<PathBuf> {
 /// The name under which a test asks for what a check found.
 fn program_name(check: &str) -> &str {
     match check.split_once(':') {
+        Some(("cache", path)) => path.rsplit('/').next().unwrap_or(path),
         Some(("cargo", program)) | Some((program, _)) => program,
         None => check,
     }
@@ -129,9 +134,10 @@ fn is_file(path: &Path) -> bool {
 
 #[track_caller]
 fn report_missing(row: &Row, check: &str) {
-    let from_scripts = check.starts_with("python:") || check.starts_with("cargo:");
+    let from_scripts = ["python:", "cargo:", "cache:"].iter().any(|kind| check.starts_with(kind));
     let how = match (row.packages, from_scripts) {
-        ("-", _) => format!("no {check}; not in Debian 12"),
+        ("-", true) => format!("no {check}; scripts/parts gets it"),
+        ("-", false) => format!("no {check}; not in Debian 12"),
         (packages, false) => format!("no {check}; on Debian: apt-get install {packages}"),
         (packages, true) => format!("no {check}; on Debian: apt-get install {packages}, then scripts/parts"),
     };

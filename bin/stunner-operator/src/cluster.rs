@@ -1,0 +1,26 @@
+//! The way to the API server.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+/// A client with the given kubeconfig, or with what the environment says: `KUBECONFIG`, the service account of the pod,
+/// `~/.kube/config`.
+pub(crate) async fn client(kubeconfig: Option<&Path>) -> Result<Client> {
+    let config = match kubeconfig {
+        Some(file) => {
+            let kubeconfig = Kubeconfig::read_from(file)
+                .with_context(|| format!("--kubeconfig: cannot read {}", file.display()))?;
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                .await
+                .with_context(|| format!("--kubeconfig: {} names no cluster to use", file.display()))?
+        }
+        None => Config::infer().await.context("no cluster found; use --kubeconfig or KUBECONFIG")?,
+    };
+    tracing::info!(target: "operator", server = %config.cluster_url, "API server");
+    Client::try_from(config).context("cannot make a client of the API server")
+}

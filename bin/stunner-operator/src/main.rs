@@ -1,0 +1,68 @@
+//! `stunner-operator`: the gateway operator.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod cluster;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use operator::{Operator, lease, serve};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use arguments::Arguments;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    logs::init(&arguments.log_spec(), arguments.log_format(), std::io::stdout());
+    tracing::info!(target: "operator", "starting stunner-operator, {}", *flags::VERSION);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime.context("cannot start").and_then(|runtime| runtime.block_on(run(&arguments))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(target: "operator", "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs until a signal says that it is enough.
+async fn run(arguments: &Arguments) -> Result<()> {
+    let settings = arguments.settings()?;
+    let stop = stop_on_signal()?;
+    let client = cluster::client(arguments.kubeconfig.as_deref()).await?;
+    let listeners =
+        serve::Listeners::bind(arguments.discovery()?, arguments.probes()?, arguments.metrics()?).await?;
+    let election = match arguments.lease_namespace()? {
+        Some(namespace) => lease::hold(client.clone(), lease::Settings::new(namespace), stop.clone()),
+        None => lease::always(),
+    };
+    let store = cds::Store::new();
+    let operator = Operator::new(client, settings, store.clone(), election.leader);
+    let served = tokio::spawn(listeners.serve(store, operator.view(), stop.clone()));
+    operator.run(stop).await?;
+    election.ended.await.context("the lease is lost")?;
+    served.await.context("a server failed")?;
+    tracing::info!(target: "operator", "stopped");
+    Ok(())
+}
+
+fn stop_on_signal() -> Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot receive signals")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot receive signals")?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stopping.cancel();
+    });
+    Ok(stop)
+}

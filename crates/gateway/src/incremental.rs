@@ -1,0 +1,209 @@
+//! Rendering what a change touches, and nothing else.
+
+mod links;
+mod part;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::{links::Index, part::Part};
+use crate::{
+    Mode, Rendered, RouteApi, RouteKey, Settings, Snapshot,
+    api::{
+        DaemonSet, Deployment, EndpointSlice, Endpoints, Gateway, GatewayUdpRoute, Key, ObjectRef, Resource,
+        Secret, Service, StaticService, UdpRoute,
+    },
+    render,
+    rendered::Source,
+};
+
+/// What an update has rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extent {
+    /// All there is.
+    Everything,
+    /// These Gateways, and the routes that name them or reach what has changed.
+    Gateways(BTreeSet<Key>),
+}
+
+/// A rendering that is kept up to date.
+///
+/// After any sequence of updates it is what [`render()`], with [`Rendered::keep_last_good`] each time, would have come to
+/// for the last snapshot. An update costs what the changed objects reach: a pod of a backend the routes to it and the
+/// Gateways of those.
+#[derive(Debug, Default)]
+pub struct Incremental {
+    rendered: Rendered,
+    index: Index,
+    is_begun: bool,
+}
+
+impl Incremental {
+    /// The rendering.
+    pub fn rendered(&self) -> &Rendered {
+        &self.rendered
+    }
+
+    /// Takes note that the `changed` objects are as `snapshot` has them, or gone if it has not; everything else must be
+    /// as it was. Returns what was rendered.
+    pub fn update(
+        &mut self,
+        snapshot: &Snapshot,
+        settings: &Settings,
+        changed: &BTreeSet<ObjectRef>,
+    ) -> Extent {
+        let is_separable = settings.mode == Mode::Managed && !settings.one_host && self.is_begun;
+        let mut touched = Touched::default();
+        let is_small =
+            is_separable && changed.iter().all(|object| self.touch(snapshot, object, &mut touched));
+        if !is_small {
+            self.index = Index::of(snapshot);
+            let mut rendered = render(snapshot, settings);
+            rendered.keep_last_good(&self.rendered, settings);
+            self.rendered = rendered;
+            self.is_begun = true;
+            return Extent::Everything;
+        }
+        let mut part = Part::of(snapshot, &self.index, &touched);
+        part.rendered = render(&part.snapshot, settings);
+        part.rendered.keep_last_good(&self.rendered, settings);
+        self.replace(part.rendered, &touched);
+        Extent::Gateways(touched.gateways)
+    }
+
+    /// Works out what has to be rendered because of one object, before and after its change. False for one that reaches
+    /// everywhere.
+    fn touch(&mut self, snapshot: &Snapshot, object: &ObjectRef, touched: &mut Touched) -> bool {
+        let key = &object.key;
+        if is::<Gateway>(object) {
+            self.index.gateway(key, snapshot.gateways.get(key));
+            touched.gateway(&self.index, key);
+        } else if is::<UdpRoute>(object) || is::<GatewayUdpRoute>(object) {
+            // One may hide the other.
+            for route in both(key) {
+                touched.route(&self.index, &route);
+                self.index.route(snapshot, &route);
+                touched.route(&self.index, &route);
+            }
+        } else if is::<Service>(object) {
+            touched.service(&self.index, key);
+            self.index.service(key, snapshot.services.get(key));
+            touched.service(&self.index, key);
+        } else if is::<EndpointSlice>(object) {
+            touched.slice(&self.index, key);
+            self.index.slice(key, snapshot.endpoint_slices.get(key));
+            touched.slice(&self.index, key);
+        } else if is::<Endpoints>(object) {
+            touched.backend(&self.index, &ObjectRef::to::<Service>(key.clone()));
+        } else if is::<StaticService>(object) {
+            touched.backend(&self.index, &ObjectRef::to::<StaticService>(key.clone()));
+        } else if is::<Secret>(object) {
+            let is_shared = snapshot
+                .gateway_configs
+                .values()
+                .any(|config| links::auth_secret(config).as_ref() == Some(key));
+            touched.gateways.extend(self.index.certificates.sources(key).cloned());
+            return !is_shared;
+        } else if is::<Deployment>(object) || is::<DaemonSet>(object) {
+            touched.gateways.extend(self.index.workloads.sources(key).cloned());
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Puts what was rendered of the touched objects in the place of what there was of them.
+    fn replace(&mut self, part: Rendered, touched: &Touched) {
+        let all = &mut self.rendered;
+        for gateway in &touched.gateways {
+            let own = links::workload(gateway);
+            let id = gateway.to_string();
+            put(&mut all.configs, &part.configs, &id);
+            put(&mut all.services, &part.services, &own);
+            put(&mut all.deployments, &part.deployments, &own);
+            put(&mut all.daemon_sets, &part.daemon_sets, &own);
+            put(&mut all.gateways, &part.gateways, gateway);
+            put(&mut all.stale, &part.stale, gateway);
+            put(&mut all.sources, &part.sources, &Source::Gateway(gateway.clone()));
+            for target in deletable(&own) {
+                all.deletes.remove(&target);
+                all.deletes.extend(part.deletes.get(&target).cloned());
+            }
+        }
+        for route in &touched.routes {
+            put(&mut all.routes, &part.routes, route);
+            put(&mut all.sources, &part.sources, &Source::Route(route.clone()));
+        }
+        all.list_problems();
+    }
+}
+
+/// The routes of that name, of either API.
+fn both(key: &Key) -> [RouteKey; 2] {
+    [RouteApi::Stunner, RouteApi::Gateway].map(|api| RouteKey { api, key: key.clone() })
+}
+
+/// What may have to be deleted for the sake of a Gateway.
+fn deletable(own: &Key) -> [ObjectRef; 3] {
+    [
+        ObjectRef::to::<Service>(own.clone()),
+        ObjectRef::to::<Deployment>(own.clone()),
+        ObjectRef::to::<DaemonSet>(own.clone()),
+    ]
+}
+
+fn put<K: Ord + Clone, V: Clone>(all: &mut BTreeMap<K, V>, part: &BTreeMap<K, V>, key: &K) {
+    match part.get(key) {
+        Some(value) => {
+            all.insert(key.clone(), value.clone());
+        }
+        None => {
+            all.remove(key);
+        }
+    }
+}
+
+/// What has to be rendered.
+#[derive(Debug, Default)]
+struct Touched {
+    gateways: BTreeSet<Key>,
+    routes: BTreeSet<RouteKey>,
+}
+
+impl Touched {
+    /// A Gateway, and the statuses of the routes that name it.
+    fn gateway(&mut self, index: &Index, gateway: &Key) {
+        self.gateways.insert(gateway.clone());
+        self.routes.extend(index.parents.sources(gateway).cloned());
+    }
+
+    /// A route, and the Gateways that it names.
+    fn route(&mut self, index: &Index, route: &RouteKey) {
+        self.gateways.extend(index.parents.targets(route).cloned());
+        self.routes.insert(route.clone());
+    }
+
+    /// The routes that lead to a backend.
+    fn backend(&mut self, index: &Index, backend: &ObjectRef) {
+        for route in index.backends.sources(backend) {
+            self.route(index, route);
+        }
+    }
+
+    /// A Service may be a backend, expose a Gateway, or be in the way of the one that should.
+    fn service(&mut self, index: &Index, service: &Key) {
+        self.backend(index, &ObjectRef::to::<Service>(service.clone()));
+        self.gateways.extend(index.exposures.targets(service).cloned());
+        self.gateways.extend(index.workloads.sources(service).cloned());
+    }
+
+    fn slice(&mut self, index: &Index, slice: &Key) {
+        for service in index.slices.targets(slice) {
+            self.backend(index, &ObjectRef::to::<Service>(service.clone()));
+        }
+    }
+}
+
+/// Whether the object is of the kind.
+fn is<R: Resource>(object: &ObjectRef) -> bool {
+    object.group == R::TYPE.group && object.kind == R::TYPE.kind
+}

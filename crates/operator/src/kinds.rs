@@ -1,0 +1,128 @@
+//! Which kinds the operator watches, and what the API server calls them.
+
+use std::collections::BTreeMap;
+
+use gateway::{
+    EndpointDiscovery, Mode,
+    api::{
+        ConfigMap, DaemonSet, Dataplane, Deployment, EndpointSlice, Endpoints, Gateway, GatewayClass,
+        GatewayConfig, GatewayUdpRoute, Namespace, Node, ReferenceGrant, Resource as _, Secret, Service,
+        StaticService, Type, UdpRoute,
+    },
+};
+use kube::{
+    Client,
+    core::{ApiResource, GroupVersionKind},
+};
+
+/// A kind as (group, kind), which is what objects are told apart by.
+pub type Name = (&'static str, &'static str);
+
+/// The kinds that the renderer needs with these settings.
+pub fn wanted(settings: &gateway::Settings) -> Vec<Type> {
+    let mut wanted = vec![
+        GatewayClass::TYPE,
+        GatewayConfig::TYPE,
+        Gateway::TYPE,
+        UdpRoute::TYPE,
+        GatewayUdpRoute::TYPE,
+        StaticService::TYPE,
+        Service::TYPE,
+        Secret::TYPE,
+        Node::TYPE,
+        Namespace::TYPE,
+    ];
+    match settings.mode {
+        Mode::Managed => wanted.extend([Dataplane::TYPE, Deployment::TYPE, DaemonSet::TYPE]),
+        Mode::Legacy => wanted.push(ConfigMap::TYPE),
+    }
+    match settings.endpoint_discovery {
+        EndpointDiscovery::Slices => wanted.push(EndpointSlice::TYPE),
+        EndpointDiscovery::Endpoints => wanted.push(Endpoints::TYPE),
+        EndpointDiscovery::Dns => {}
+    }
+    if settings.reference_grants {
+        wanted.push(ReferenceGrant::TYPE);
+    }
+    wanted
+}
+
+/// Whether the operator can do without the kind, so that its absence from the API server is nothing to wait for.
+pub fn is_optional(of: Type) -> bool {
+    of == GatewayUdpRoute::TYPE
+}
+
+/// What the API server calls the kinds, each in the first version of [`Type::versions`] that it serves.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Kinds(BTreeMap<Name, ApiResource>);
+
+impl Kinds {
+    /// Asks the API server.
+    ///
+    /// # Errors
+    /// It cannot be asked. A kind that it does not serve is no error.
+    pub async fn find(client: &Client, wanted: &[Type]) -> kube::Result<Self> {
+        let mut found = Self::default();
+        let mut asked = BTreeMap::new();
+        for of in wanted {
+            if let Some(resource) = found.lookup(client, &mut asked, *of).await? {
+                found.0.insert((of.group, of.kind), resource);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn lookup(
+        &self,
+        client: &Client,
+        asked: &mut BTreeMap<String, Vec<(String, String)>>,
+        of: Type,
+    ) -> kube::Result<Option<ApiResource>> {
+        for version in of.versions {
+            let identity = GroupVersionKind::gvk(of.group, version, of.kind);
+            if of.group.is_empty() {
+                return Ok(Some(ApiResource::from_gvk(&identity)));
+            }
+            let group_version = identity.api_version();
+            if !asked.contains_key(&group_version) {
+                asked.insert(group_version.clone(), served(client, &group_version).await?);
+            }
+            let plural = asked[&group_version].iter().find(|(kind, _)| kind == of.kind);
+            if let Some((_, plural)) = plural {
+                return Ok(Some(ApiResource::from_gvk_with_plural(&identity, plural)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the API server calls the kind, if it serves it.
+    pub fn get(&self, group: &'static str, kind: &'static str) -> Option<&ApiResource> {
+        self.0.get(&(group, kind))
+    }
+
+    /// Whether the API server serves the kind.
+    pub fn has(&self, of: Type) -> bool {
+        self.get(of.group, of.kind).is_some()
+    }
+
+    /// Adds what `other` has and this has not, and says which kinds those are.
+    pub fn add(&mut self, other: Self) -> Vec<Name> {
+        let new: Vec<_> = other.0.keys().filter(|name| !self.0.contains_key(*name)).copied().collect();
+        for (name, resource) in other.0 {
+            self.0.entry(name).or_insert(resource);
+        }
+        new
+    }
+}
+
+/// Kinds and plural names of a group and version; none if it is not served.
+async fn served(client: &Client, group_version: &str) -> kube::Result<Vec<(String, String)>> {
+    match client.list_api_group_resources(group_version).await {
+        Ok(list) => {
+            let whole = list.resources.into_iter().filter(|resource| !resource.name.contains('/'));
+            Ok(whole.map(|resource| (resource.kind, resource.name)).collect())
+        }
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,64 @@
+//! Watches: one task per kind, which turns what the API server says into changes of the cache.
+
+use futures_util::TryStreamExt as _;
+use gateway::api::{Key, Resource as _, Secret, Type};
+use kube::{
+    Api, Client,
+    core::{ApiResource, DynamicObject},
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event},
+    },
+};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::cache::Change;
+
+/// Secrets that no GatewayConfig and no listener can name with effect, which there are many and large of.
+const SECRETS: &str =
+    "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=kubernetes.io/dockerconfigjson";
+
+/// Follows a kind until nobody listens. A broken watch is taken up again with growing pauses; what was known stays known
+/// meanwhile.
+pub(crate) async fn follow(client: Client, of: Type, resource: ApiResource, changes: mpsc::Sender<Change>) {
+    let api = Api::<DynamicObject>::all_with(client, &resource);
+    let mut config = watcher::Config::default();
+    if of == Secret::TYPE {
+        config = config.fields(SECRETS);
+    }
+    let mut events = std::pin::pin!(kube::runtime::watcher(api, config).default_backoff());
+    loop {
+        let change = match events.try_next().await {
+            Ok(Some(event)) => change(of, event),
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(target: "operator", kind = of.kind, %error, "watch interrupted; trying again");
+                continue;
+            }
+        };
+        if changes.send(change).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn change(of: Type, event: Event<DynamicObject>) -> Change {
+    match event {
+        Event::Init => Change::Listing(of),
+        Event::InitDone => Change::Listed(of),
+        Event::InitApply(object) | Event::Apply(object) => Change::Put(of, value(object)),
+        Event::Delete(object) => {
+            let metadata = object.metadata;
+            Change::Gone(
+                of,
+                Key::new(metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default()),
+            )
+        }
+    }
+}
+
+/// The JSON of an object as it came.
+pub(crate) fn value(object: DynamicObject) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
+}

@@ -1,0 +1,377 @@
+//! The loop: changes in, one rendering per debounce period, writes and configurations out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use gateway::{
+    Extent, Incremental, Problem, Rendered, Snapshot,
+    api::{Key, ObjectRef, Type},
+};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Operator, State,
+    backoff::Backoffs,
+    cache::{Cache, Change, Effect},
+    clock,
+    event::Events,
+    kinds::Kinds,
+    metrics, nodes,
+    plan::{Done, Memory, Part, Situation, Write, plan},
+    write::{Outcome, WriteError, Writer, Written},
+};
+
+/// How often the loop goes round if there is nothing to do.
+const PULSE: Duration = Duration::from_secs(5);
+
+/// How long the deletions at the end may take.
+const FINALIZE: Duration = Duration::from_secs(8);
+
+/// Changes noted at a time, before anything else is looked at.
+const BATCH: usize = 256;
+
+/// Everything the loop works with.
+pub(crate) struct Work {
+    operator: Operator,
+    writer: Writer,
+    kinds: Arc<Kinds>,
+    gateway_version: String,
+    cache: Cache,
+    rendering: Incremental,
+    /// What has changed since the last rendering.
+    changed: BTreeSet<ObjectRef>,
+    memory: Memory,
+    backoffs: Backoffs,
+    under_way: BTreeSet<(ObjectRef, Part)>,
+    writes: JoinSet<Outcome>,
+    /// Gateways that have been this operator's since it started. What was made for others is not its business, even if
+    /// it looks the same: there may be another operator with a controller name of its own.
+    known: BTreeSet<Key>,
+    events: Events,
+    is_rendered: bool,
+    render_at: Option<Instant>,
+    plan_at: Option<Instant>,
+}
+
+impl Work {
+    pub(crate) fn new(
+        operator: Operator,
+        kinds: Arc<Kinds>,
+        followed: Vec<Type>,
+        gateway_version: String,
+    ) -> Self {
+        Self {
+            writer: Writer::new(operator.client.clone(), Arc::clone(&kinds)),
+            kinds,
+            cache: Cache::new(followed),
+            rendering: Incremental::default(),
+            changed: BTreeSet::new(),
+            memory: Memory::new(),
+            backoffs: Backoffs::default(),
+            under_way: BTreeSet::new(),
+            writes: JoinSet::new(),
+            known: BTreeSet::new(),
+            events: Events::new(operator.client.clone(), &operator.settings.render.controller_name),
+            is_rendered: false,
+            render_at: None,
+            plan_at: None,
+            gateway_version,
+            operator,
+        }
+    }
+
+    pub(crate) async fn run(
+        mut self,
+        mut changes: mpsc::Receiver<Change>,
+        mut more_kinds: mpsc::Receiver<Kinds>,
+        stop: CancellationToken,
+    ) {
+        let mut batch = Vec::new();
+        let mut pulse = tokio::time::interval(PULSE);
+        self.tell();
+        loop {
+            self.operator.pulse.send_replace(Instant::now());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = changes.recv_many(&mut batch, BATCH) => self.note(batch.drain(..)),
+                Some(outcome) = self.writes.join_next() => self.settle(outcome),
+                Some(kinds) = more_kinds.recv() => self.learn(kinds),
+                () = at(self.render_at) => self.render(),
+                () = at(self.plan_at.into_iter().chain(self.backoffs.next()).min()) => self.write(),
+                _ = pulse.tick() => {}
+                changed = self.operator.leader.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    self.soon();
+                }
+            }
+        }
+        // What was sent is better known to have arrived.
+        while let Some(outcome) = self.writes.join_next().await {
+            self.settle(outcome);
+        }
+        if self.operator.settings.finalize && self.is_rendered && *self.operator.leader.borrow() {
+            let finished = tokio::time::timeout(FINALIZE, self.finalize()).await;
+            tracing::info!(target: "operator", whole = finished.is_ok(), "deleted what was created");
+        }
+    }
+
+    /// Says in the statuses that the operator is gone, and deletes what it created.
+    async fn finalize(&mut self) {
+        let rendered = gateway::finalize(self.cache.snapshot(), &self.operator.settings.render);
+        loop {
+            let planned = self.plan(&rendered);
+            if planned.is_empty() {
+                return;
+            }
+            for write in planned {
+                self.writes.spawn(self.writer.clone().execute(write));
+            }
+            while let Some(outcome) = self.writes.join_next().await {
+                self.settle(outcome);
+            }
+        }
+    }
+
+    fn settle(&mut self, outcome: Result<Outcome, JoinError>) {
+        if let Ok(outcome) = outcome {
+            self.finish(outcome);
+        }
+    }
+
+    fn plan(&self, rendered: &Rendered) -> Vec<Write> {
+        plan(Situation {
+            cache: &self.cache,
+            rendered,
+            memory: &self.memory,
+            failures: &self.backoffs.failures(),
+            known: &self.known,
+            controller: &self.operator.settings.render.controller_name,
+            gateway_version: &self.gateway_version,
+            now: &clock::now(),
+        })
+    }
+
+    fn note(&mut self, changes: impl Iterator<Item = Change>) {
+        let was_complete = self.cache.awaited().is_empty();
+        for change in changes {
+            for effect in self.cache.apply(change) {
+                self.consider(effect);
+            }
+        }
+        if !self.is_rendered && self.cache.awaited().is_empty() {
+            self.render_at.get_or_insert_with(Instant::now);
+        }
+        if !was_complete {
+            self.tell();
+        }
+    }
+
+    fn consider(&mut self, effect: Effect) {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Written(_) => self.soon(),
+            Effect::Render(target) => {
+                tracing::debug!(target: "operator", %target, "changed");
+                if self.cache.awaited().is_empty() {
+                    let debounce = self.operator.settings.debounce;
+                    let result = if self.render_at.is_some() { "throttled" } else { "passed" };
+                    self.operator.metrics.events.get_or_create(&metrics::Event { result }).inc();
+                    self.render_at.get_or_insert_with(|| Instant::now() + debounce);
+                }
+                self.changed.insert(target);
+            }
+            Effect::Unreadable(target, reason) => {
+                tracing::warn!(target: "operator", %target, reason, "cannot be read; what was known of it stays");
+            }
+        }
+    }
+
+    /// Has what is missing written, after whatever else is ready to be noted.
+    fn soon(&mut self) {
+        self.plan_at.get_or_insert_with(Instant::now);
+    }
+
+    fn tell(&self) {
+        let state = State { awaited: self.cache.awaited().clone(), is_ready: self.is_rendered };
+        self.operator.state.send_if_modified(|known| {
+            let is_news = *known != state;
+            *known = state;
+            is_news
+        });
+    }
+
+    fn learn(&mut self, more: Kinds) {
+        let mut kinds = (*self.kinds).clone();
+        kinds.add(more);
+        self.kinds = Arc::new(kinds);
+        self.writer.set_kinds(Arc::clone(&self.kinds));
+        self.soon();
+    }
+
+    fn render(&mut self) {
+        self.render_at = None;
+        let begun = Instant::now();
+        let before = self.rendering.rendered();
+        let (known_problems, stale) = (before.problems.clone(), before.stale.clone());
+        let changed = std::mem::take(&mut self.changed);
+        let extent = self.rendering.update(self.cache.snapshot(), &self.operator.settings.render, &changed);
+        self.operator.metrics.rendered(begun.elapsed());
+        self.operator.places.send_replace(nodes::places(self.cache.snapshot()));
+        self.publish(&extent);
+        let rendered = self.rendering.rendered();
+        self.known.extend(rendered.gateways.keys().cloned());
+        for problem in rendered.problems.iter().filter(|problem| !known_problems.contains(problem)) {
+            tracing::warn!(target: "operator", "{problem}");
+        }
+        self.warn_of_stale(&stale);
+        if !std::mem::replace(&mut self.is_rendered, true) {
+            let gateways = self.rendering.rendered().gateways.len();
+            tracing::info!(target: "operator", gateways, "rendered for the first time");
+            self.tell();
+        }
+        self.soon();
+    }
+
+    /// Serves the configurations that may have changed.
+    fn publish(&self, extent: &Extent) {
+        let (store, configs) = (&self.operator.store, &self.rendering.rendered().configs);
+        match extent {
+            Extent::Everything => store.set(configs.clone()),
+            Extent::Gateways(gateways) => {
+                for id in gateways.iter().map(Key::to_string) {
+                    match configs.get(&id) {
+                        Some(config) => store.insert(id, config.clone()),
+                        None => store.remove(&id),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells of Gateways that have just become stale.
+    fn warn_of_stale(&self, before: &BTreeMap<Key, Problem>) {
+        if !*self.operator.leader.borrow() {
+            return;
+        }
+        for (key, problem) in &self.rendering.rendered().stale {
+            let gateway = self.cache.snapshot().gateways.get(key);
+            if let (Some(gateway), true) = (gateway, before.get(key) != Some(problem)) {
+                let text = format!("{problem}. What was rendered before stays in force");
+                self.events.warn(gateway, &self.gateway_version, "NotRendered", text);
+            }
+        }
+    }
+
+    /// Starts the writes that are missing and neither under way nor to be tried again later.
+    fn write(&mut self) {
+        self.plan_at = None;
+        if !self.is_rendered || !*self.operator.leader.borrow() {
+            return;
+        }
+        let now = Instant::now();
+        self.backoffs.wake(now);
+        let planned = self.plan(self.rendering.rendered());
+        let parts = planned.iter().map(|write| (write.target.clone(), write.what.part())).collect();
+        self.backoffs.keep_only(&parts);
+        for write in planned {
+            let part = (write.target.clone(), write.what.part());
+            let is_busy =
+                self.under_way.contains(&part) || self.backoffs.holds(&part, write.fingerprint, now);
+            if !is_busy {
+                self.count(&write, "attempt");
+                self.under_way.insert(part);
+                self.writes.spawn(self.writer.clone().execute(write));
+            }
+        }
+        self.gauge();
+    }
+
+    fn count(&self, write: &Write, operation: &'static str) {
+        let scope = if write.what.part() == Part::Status { "status" } else { "spec" };
+        let operation = metrics::Operation { scope, kind: write.target.kind, operation };
+        self.operator.metrics.writes.get_or_create(&operation).inc();
+    }
+
+    fn gauge(&self) {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let metrics = &self.operator.metrics;
+        metrics.queue.set(count(self.under_way.len()));
+        metrics.failing.set(count(self.backoffs.len()));
+        metrics.leading.set(i64::from(*self.operator.leader.borrow()));
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        let Outcome { write, result } = outcome;
+        let part = (write.target.clone(), write.what.part());
+        self.under_way.remove(&part);
+        match result {
+            Ok(written) => {
+                self.backoffs.succeeded(&part);
+                self.remember(&write, part, written);
+            }
+            Err(WriteError::Outdated) => {
+                self.count(&write, "outdated");
+                tracing::debug!(target: "operator", target = %write.target, "changed meanwhile; looking again");
+                self.backoffs.postpone(part, write.fingerprint, Instant::now());
+            }
+            Err(error) => {
+                self.count(&write, "error");
+                tracing::warn!(target: "operator", object = %write.target, %error, "cannot be written; trying again");
+                let message = format!("{} cannot be written: {error}", write.target);
+                let gateway = write.gateway.as_ref().and_then(|key| self.cache.snapshot().gateways.get(key));
+                if let Some(gateway) = gateway {
+                    self.events.warn(gateway, &self.gateway_version, "NotWritten", message.clone());
+                }
+                self.backoffs.failed(part, &write, message, Instant::now());
+            }
+        }
+        self.soon();
+    }
+
+    fn remember(&mut self, write: &Write, part: (ObjectRef, Part), written: Written) {
+        let of = Snapshot::TYPES.iter().find(|of| (of.group, of.kind) == (part.0.group, part.0.kind));
+        match (written, of) {
+            (Written::Object(object), Some(of)) => {
+                let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+                let is_same = self.cache.version(&write.target) == Some(version.as_str());
+                self.count(write, if is_same { "none" } else { write.what.operation() });
+                if !is_same {
+                    let gateway = write.gateway.as_ref().map(Key::to_string);
+                    tracing::info!(target: "operator", object = %write.target, gateway, "{}", write.what.verb());
+                }
+                self.memory.insert(part, Done { fingerprint: write.fingerprint, version });
+                for effect in self.cache.apply(Change::Put(*of, object)) {
+                    self.consider(effect);
+                }
+            }
+            (Written::Gone, _) => {
+                self.count(write, "deleted");
+                if part.1 == Part::Object {
+                    tracing::info!(target: "operator", object = %write.target, "deleted");
+                }
+                // Until the watch says so, it looks as if it were still there.
+                let version = self.cache.version(&write.target).unwrap_or_default().to_owned();
+                self.memory.insert(part, Done { fingerprint: write.fingerprint, version });
+            }
+            (Written::Object(_), None) => {}
+        }
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

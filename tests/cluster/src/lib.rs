@@ -1,0 +1,16 @@
+//! A real API server for tests: etcd and kube-apiserver on loopback, the kinds of the Gateway API and ours, and the
+//! operator as a program, under its own roles.
+//!
+//! No controller runs, so a test plays load balancer, kubelet and garbage collector itself, by writing statuses.
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod discovery;
+mod operator;
+mod server;
+
+pub use api::Api;
+pub use discovery::Discovery;
+pub use operator::{Operator, Options};
+pub use server::{GatewayApi, Server};

@@ -1,0 +1,209 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use kit::{Deadline, Part, Process};
+use tempfile::TempDir;
+
+use crate::Api;
+
+/// Which release of the Gateway API the server has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GatewayApi {
+    /// The newest one, with v1.
+    Current,
+    /// The one of the tutorial's older pages, whose Gateways print READY.
+    Old,
+}
+
+impl GatewayApi {
+    fn folder(self) -> PathBuf {
+        let version = match self {
+            Self::Current => "v1.5.1",
+            Self::Old => "v0.5.1",
+        };
+        kit::cache().join("gateway-api").join(version)
+    }
+}
+
+/// Kinds of the Gateway API that are installed; there are many more.
+const KINDS: [&str; 4] = ["gatewayclasses", "gateways", "udproutes", "referencegrants"];
+
+/// A running API server with its store.
+#[derive(Debug)]
+pub struct Server {
+    part: Part,
+    folder: TempDir,
+    etcd_port: u16,
+    port: u16,
+    etcd: Option<Process>,
+    process: Option<Process>,
+}
+
+/// Ends the program behind it when the test is over, however it ends: its standard input is then closed.
+const LEASH: &str = r#""$@" & child=$!; trap 'kill -KILL $child' TERM; cat >/dev/null; kill -KILL $child"#;
+
+/// The user who may do everything.
+const ADMIN: (&str, &str) = ("admin", "admin-token");
+
+/// The service account of the operator.
+pub(crate) const OPERATOR: (&str, &str) =
+    ("system:serviceaccount:stunner-system:stunner-gateway-operator-controller-manager", "operator-token");
+
+impl Server {
+    /// Starts one, if the machine has the programs for it.
+    #[track_caller]
+    pub fn start(gateway_api: GatewayApi) -> Option<Self> {
+        let part = kit::need("kube-apiserver")?;
+        let folder = kit::temp_dir();
+        let (etcd_port, port) = (kit::free_port(), kit::free_port());
+        let mut server = Self { part, folder, etcd_port, port, etcd: None, process: None };
+        server.write_tokens();
+        for user in [ADMIN, OPERATOR] {
+            server.write_kubeconfig(user);
+        }
+        server.start_etcd();
+        server.start_api_server();
+        server.install(gateway_api);
+        Some(server)
+    }
+
+    /// The administrator's access.
+    pub fn api(&self) -> Api {
+        Api::connect(&self.kubeconfig(ADMIN))
+    }
+
+    /// Kubeconfig of the operator.
+    pub fn operator_kubeconfig(&self) -> PathBuf {
+        self.kubeconfig(OPERATOR)
+    }
+
+    /// Kills the API server; what it stored stays.
+    pub fn kill_api_server(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts the API server again.
+    #[track_caller]
+    pub fn start_api_server(&mut self) {
+        let folder = self.folder.path();
+        let file = |name: &str| folder.join(name).display().to_string();
+        let mut command = leashed(&self.part.command("kube-apiserver"));
+        command.args([
+            format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
+            format!("--cert-dir={}", file("certificates")),
+            "--bind-address=127.0.0.1".to_owned(),
+            "--advertise-address=127.0.0.1".to_owned(),
+            format!("--secure-port={}", self.port),
+            "--service-account-issuer=https://cluster".to_owned(),
+            format!("--service-account-signing-key-file={}", file("key.pem")),
+            format!("--service-account-key-file={}", file("public.pem")),
+            format!("--token-auth-file={}", file("tokens.csv")),
+            "--authorization-mode=RBAC".to_owned(),
+            "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112".to_owned(),
+            "--disable-admission-plugins=ServiceAccount".to_owned(),
+            "--profiling=false".to_owned(),
+            "--v=0".to_owned(),
+        ]);
+        self.process = Some(Process::spawn(command));
+        Api::connect(&self.kubeconfig(ADMIN)).await_ready(Deadline::after(Duration::from_secs(120)));
+    }
+
+    /// Stops the store in its tracks, or lets it go on.
+    pub fn pause_etcd(&self, pause: bool) {
+        let etcd = self.etcd.as_ref().expect("etcd runs");
+        let children =
+            fs::read_to_string(format!("/proc/{0}/task/{0}/children", etcd.id())).unwrap_or_default();
+        let signal = if pause { "-STOP" } else { "-CONT" };
+        for child in children.split_whitespace() {
+            let comm = fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
+            if comm.trim() == "etcd" {
+                let status = Command::new("kill").args([signal, child]).status().expect("kill runs");
+                assert!(status.success(), "kill {signal} {child}");
+            }
+        }
+    }
+
+    fn start_etcd(&mut self) {
+        let mut command = leashed(&self.part.command("etcd"));
+        let client = format!("http://127.0.0.1:{}", self.etcd_port);
+        let peer = format!("http://127.0.0.1:{}", kit::free_port());
+        command.arg(format!("--data-dir={}", self.folder.path().join("etcd").display()));
+        command
+            .arg(format!("--listen-client-urls={client}"))
+            .arg(format!("--advertise-client-urls={client}"));
+        command
+            .arg(format!("--listen-peer-urls={peer}"))
+            .arg(format!("--initial-advertise-peer-urls={peer}"));
+        command.arg(format!("--initial-cluster=default={peer}"));
+        command.args(["--unsafe-no-fsync", "--log-level=error"]);
+        self.etcd = Some(Process::spawn(command));
+        kit::await_tcp(([127, 0, 0, 1], self.etcd_port).into());
+    }
+
+    fn write_tokens(&self) {
+        let (admin, operator) = (ADMIN, OPERATOR);
+        let tokens = format!(
+            "{},{},1,system:masters\n{},{},2,\"system:serviceaccounts,system:authenticated\"\n",
+            admin.1, admin.0, operator.1, operator.0
+        );
+        fs::write(self.folder.path().join("tokens.csv"), tokens).expect("a folder that can be written");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        fs::write(self.folder.path().join("key.pem"), key.serialize_pem())
+            .expect("a folder that can be written");
+        let public = key.public_key_pem();
+        fs::write(self.folder.path().join("public.pem"), public).expect("a folder that can be written");
+    }
+
+    fn kubeconfig(&self, (user, _): (&str, &str)) -> PathBuf {
+        self.folder.path().join(format!("{}.kubeconfig", user.replace(':', "-")))
+    }
+
+    fn write_kubeconfig(&self, (user, token): (&str, &str)) {
+        let text = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{
+                "name": "test",
+                "cluster": {
+                    "server": format!("https://127.0.0.1:{}", self.port),
+                    "insecure-skip-tls-verify": true,
+                },
+            }],
+            "users": [{"name": user, "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
+        });
+        fs::write(self.kubeconfig((user, token)), text.to_string()).expect("a folder that can be written");
+    }
+
+    fn install(&self, gateway_api: GatewayApi) {
+        let api = self.api();
+        for kind in KINDS {
+            api.apply_file(&gateway_api.folder().join(format!("gateway.networking.k8s.io_{kind}.yaml")));
+        }
+        let deploy = kit::workspace().join("deploy");
+        for file in sorted(&deploy.join("crds")) {
+            api.apply_file(&file);
+        }
+        api.apply("{apiVersion: v1, kind: Namespace, metadata: {name: stunner-system}}");
+        api.apply_file(&deploy.join("rbac.yaml"));
+        api.await_kinds();
+    }
+}
+
+fn sorted(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files
+}
+
+fn leashed(program: &Command) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", LEASH, "sh"]).arg(program.get_program());
+    command
+}

@@ -1,0 +1,94 @@
+//! Public addresses. Nodes belong to everybody, so the tests with nodes are one.
+
+use serde_json::{Value, json};
+
+use crate::fixture::{CONFIG, SERVICE, UDP, World, listener, ours};
+
+fn node(name: &str, addresses: &Value) -> String {
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": {"addresses": addresses}})
+        .to_string()
+}
+
+fn external(address: &str) -> Value {
+    json!([{"type": "ExternalIP", "address": address}])
+}
+
+impl World {
+    #[track_caller]
+    fn await_public(&self, address: Option<&str>) -> Value {
+        let what = format!("public address {address:?}");
+        self.await_config(&what, |config| listener(config, UDP)["public_address"].as_str() == address)
+    }
+
+    fn set_node(&self, name: &str, addresses: &Value) {
+        self.api.apply(&node(name, &json!([])));
+        self.api.patch_status(&format!("v1/Node {name}"), &json!({ "addresses": addresses }));
+    }
+}
+
+#[test]
+fn m07_to_m14_the_public_address_is_the_best_there_is() {
+    let Some(world) = World::start("m07", &[]) else { return };
+    let service = world.at(SERVICE, "gateway-1");
+    let created = world.api.await_object(&service, "there", |_| true);
+
+    // M7: the node port of a load balancer that is still to come.
+    world.set_node("node-m07-1", &external("1.2.3.4"));
+    let config = world.await_public(Some("1.2.3.4"));
+    assert_eq!(listener(&config, UDP)["public_port"], created["spec"]["ports"][0]["nodePort"]);
+
+    // M8: the load balancer, and its end.
+    world.api.patch_status(&service, &json!({"loadBalancer": {"ingress": [{"ip": "2001:db8::9"}]}}));
+    let config = world.await_public(Some("2001:db8::9"));
+    assert_eq!(listener(&config, UDP)["public_port"], 1);
+    world.api.patch_status(&service, &json!({"loadBalancer": null}));
+    world.await_public(Some("1.2.3.4"));
+
+    // M9
+    world.set_node("node-m07-1", &external("2001:db8::1"));
+    world.await_public(Some("2001:db8::1"));
+
+    // M10: what the Gateway asks for comes before everything else.
+    world
+        .api
+        .patch(&world.gateway(), json!({"spec": {"addresses": [{"type": "IPAddress", "value": "1.2.3.5"}]}}));
+    let config = world.await_public(Some("1.2.3.5"));
+    assert_eq!(listener(&config, UDP)["public_port"], 1);
+    world.api.patch(&world.gateway(), json!({"spec": {"addresses": null}}));
+    world.await_public(Some("2001:db8::1"));
+
+    // M11
+    world.set_node("node-m07-1", &external("1.2.3.6"));
+    world.await_public(Some("1.2.3.6"));
+    world.set_node("node-m07-1", &json!([]));
+    world.await_public(None);
+    world.set_node("node-m07-2", &external("1.2.3.7"));
+    world.await_public(Some("1.2.3.7"));
+
+    // M12: a ClusterIP has no public address, and no traffic policy.
+    let config = world.at(CONFIG, "gatewayconfig-ok");
+    let annotations = |kind: &str| {
+        let annotations = json!({ours("service-type"): kind, ours("external-traffic-policy"): "local"});
+        json!({"spec": {"loadBalancerServiceAnnotations": annotations}})
+    };
+    world.api.patch(&config, annotations("ClusterIP"));
+    let now =
+        world.api.await_object(&service, "a ClusterIP", |service| service["spec"]["type"] == "ClusterIP");
+    assert!(now["spec"].get("externalTrafficPolicy").is_none());
+    world.await_public(None);
+
+    // M13
+    assert_eq!(now["spec"]["sessionAffinity"], "ClientIP");
+    world.annotate(crate::fixture::GATEWAY, "gateway-1", &ours("disable-session-affinity"), Some("true"));
+    world.api.await_object(&service, "no affinity", |service| service["spec"]["sessionAffinity"] == "None");
+
+    // M14: a type that does not exist counts for nothing, and the Gateway wins.
+    world.api.patch(&config, annotations("dummy"));
+    world.annotate(crate::fixture::GATEWAY, "gateway-1", &ours("service-type"), Some("NodePort"));
+    let now = world.api.await_object(&service, "a NodePort", |service| service["spec"]["type"] == "NodePort");
+    assert_eq!(now["spec"]["externalTrafficPolicy"], "Local");
+    world.await_public(Some("1.2.3.7"));
+    world.api.delete("v1/Node node-m07-1");
+    world.api.delete("v1/Node node-m07-2");
+    world.await_public(None);
+}
