@@ -61,6 +61,13 @@ bench-instructions: ## count their instructions and compare with the baseline in
 	@cargo build --release --locked -p bench
 	@target/release/bench instructions $(ARGS)
 
+# SECONDS is for each target, TARGETS some of them, as in `make fuzz SECONDS=600 TARGETS="server yaml"`.
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: ## look for inputs that break a promise; what is found is kept in tests/fuzz/found
+	CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true \
+	cargo run --release --locked --target-dir target/fuzz -p fuzz -- $(SECONDS) $(TARGETS)
+
 .PHONY: deny
 deny: ## licences, bans and advisories of dependencies (needs cargo-deny)
 	cargo deny --locked check
