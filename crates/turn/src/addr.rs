@@ -143,6 +143,28 @@ impl fmt::Debug for RelayId {
     }
 }
 
+/// A TCP connection between a relay and a peer
+/// ([RFC 6062 section 6.2.1](https://www.rfc-editor.org/rfc/rfc6062#section-6.2.1)), as clients name it. Its lowest
+/// byte is the number of the server that has it, among those of the process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u32);
+
+impl ConnectionId {
+    pub(crate) const fn new(random: u32, member: u8) -> Self {
+        Self(random & !0xff | member as u32)
+    }
+
+    pub(crate) const fn member(self) -> u8 {
+        self.0 as u8
+    }
+}
+
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnectionId({:#x})", self.0)
+    }
+}
+
 /// The address a relay socket is advertised by: the listener's relay address and the socket's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayedAddr(SocketAddr);

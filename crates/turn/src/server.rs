@@ -6,6 +6,7 @@ mod allocation;
 mod binding;
 mod budget;
 mod channel;
+mod connection;
 mod counters;
 mod data;
 mod deadlines;
@@ -29,7 +30,7 @@ use stun::demux::{self, Kind};
 use stun::{Class, Message, Method};
 
 pub use self::admission::{
-    AllocationRequest, Denial, Flow, Grant, ListenerPolicy, PeerProtocol, Policy, Ports, QuotaUnit,
+    AllocationRequest, Denial, Flow, Grant, Limits, ListenerPolicy, PeerProtocol, Policy, Ports, QuotaUnit,
 };
 pub use self::counters::{Counters, DropReason};
 pub use self::forwarding::{Change, Forwarding, Inbound};
@@ -55,10 +56,10 @@ use crate::time::{DEFAULT_LIFETIME, MAX_LIFETIME, Now};
 pub struct Settings {
     /// The secret of the nonces, the same for all workers of the process.
     pub nonce_key: NonceKey,
-    /// How many permissions an allocation may have at a time; the next is refused with 508.
-    pub max_permissions: u16,
-    /// How many channels an allocation may have at a time; the next is refused with 508.
-    pub max_channels: u16,
+    /// Which of the servers of the process this one is, from 0.
+    pub member: u8,
+    /// How many servers the process has. Clients of those beyond the 256th can have no TCP relays.
+    pub members: u8,
     /// How many error responses per second one source address gets over UDP before it has proved that it is there.
     /// It may save up two seconds' worth.
     pub unproved_replies_per_second: u16,
@@ -67,15 +68,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: 256 permissions, 256 channels, 500 unproved replies per second, no observer.
+    /// The defaults: the only server of its process, 500 unproved replies per second, no observer.
     pub const fn new(nonce_key: NonceKey) -> Self {
-        Self {
-            nonce_key,
-            max_permissions: 256,
-            max_channels: 256,
-            unproved_replies_per_second: 500,
-            is_observed: false,
-        }
+        Self { nonce_key, member: 0, members: 1, unproved_replies_per_second: 500, is_observed: false }
     }
 }
 
@@ -93,7 +88,7 @@ impl Settings {
 /// use turn::credentials::{Authority, Realm};
 /// use turn::nonce::NonceKey;
 /// use turn::server::{
-///     AllocationRequest, Denial, Grant, ListenerPolicy, Output, Policy, QuotaUnit, Server, Settings, Verdict,
+///     AllocationRequest, Denial, Grant, Limits, ListenerPolicy, Output, Policy, QuotaUnit, Server, Settings, Verdict,
 /// };
 /// use turn::time::Now;
 ///
@@ -119,6 +114,8 @@ impl Settings {
 ///     authority: Authority::fixed(Realm::new("example.org")?, "user", "pass"),
 ///     relay_v4: Some(Ipv4Addr::new(203, 0, 113, 1)),
 ///     relay_v6: None,
+///     relays_tcp: false,
+///     limits: Limits::default(),
 /// });
 /// let now = Now::new(Instant::now(), 1_800_000_000);
 /// let settings = Settings::new(NonceKey::generate(&mut rng));
@@ -156,17 +153,12 @@ impl Settings {
 pub struct Server<R> {
     rng: R,
     nonces: Nonces,
-    limits: Limits,
+    member: u8,
+    members: u8,
     budget: ReplyBudget,
     table: Table,
     outputs: VecDeque<Output>,
     counters: Counters,
-}
-
-/// What one allocation may have at a time.
-struct Limits {
-    max_permissions: u16,
-    max_channels: u16,
 }
 
 /// Inputs.
@@ -174,14 +166,14 @@ impl<R: RngCore> Server<R> {
     /// A server without allocations. `rng` must be a cryptographic generator seeded by the operating system: tokens
     /// and transaction ids come from it. `now` is the beginning of time: no input may be earlier.
     pub fn new(settings: Settings, mut rng: R, now: Now) -> Self {
-        let Settings { nonce_key, max_permissions, max_channels, unproved_replies_per_second, is_observed } =
-            settings;
+        let Settings { nonce_key, member, members, unproved_replies_per_second, is_observed } = settings;
         let budget = ReplyBudget::new(unproved_replies_per_second, now.mono, rng.next_u64());
         let table = Table::new(now.mono, rng.next_u64(), is_observed);
         Self {
             rng,
             nonces: Nonces::new(nonce_key),
-            limits: Limits { max_permissions, max_channels },
+            member,
+            members,
             budget,
             table,
             outputs: VecDeque::new(),
@@ -294,6 +286,7 @@ impl<R: RngCore> Server<R> {
             let listener = allocation.client.listener();
             if policy.listener(listener).is_some() {
                 self.table.regrant(id, |ip| policy.peer(listener, ip));
+                self.revoke_connections(id, policy);
             } else {
                 self.end(id, EndReason::ListenerRemoved);
             }
@@ -407,10 +400,8 @@ impl<R: RngCore> Server<R> {
             Method::Refresh => self.refresh(request, caller),
             Method::CreatePermission => self.create_permission(request, caller, policy),
             Method::ChannelBind => self.channel_bind(request, caller, policy),
-            _ => {
-                self.own(request, caller)?;
-                Err(RejectReason::UnsupportedMethod.into())
-            }
+            Method::Connect => self.connect(request, caller, policy),
+            _ => self.connection_bind(request, caller),
         }
     }
 
@@ -431,6 +422,7 @@ impl<R: RngCore> Server<R> {
 
     /// Clears away what has expired of a relay, itself included.
     fn settle(&mut self, id: RelayId, now: Now) {
+        self.expire_connections(id, now);
         match self.table.sweep(id, now.mono) {
             Swept::Alive => {}
             Swept::Expired => self.end(id, EndReason::Expired),

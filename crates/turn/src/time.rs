@@ -30,6 +30,14 @@ pub const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
 /// request after 39.5 s, so this leaves it the time to hear the answer.
 pub const RELAY_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a peer may take to accept a connection. No shorter time is allowed by
+/// [RFC 6062 section 5.2](https://www.rfc-editor.org/rfc/rfc6062#section-5.2).
+pub const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a connection with a peer waits for the client to ask for its bytes,
+/// [RFC 6062 section 5.2](https://www.rfc-editor.org/rfc/rfc6062#section-5.2).
+pub const UNBOUND_LIFETIME: Duration = Duration::from_secs(30);
+
 /// The two clocks, read at one moment.
 ///
 /// `mono` decides what has expired. `unix` is only compared with what other machines wrote down: the expiry in

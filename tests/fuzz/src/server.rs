@@ -9,12 +9,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use stun::attribute::types;
 use stun::{ChannelData, ChannelNumber, Class, Key, MAX_LEN, Message, Method, TransactionId, Writer};
-use turn::addr::{Client, ClusterId, ListenerId, RelayId, Transport};
+use turn::addr::{Client, ClusterId, ConnectionId, ListenerId, RelayId, Transport};
 use turn::credentials::{Authority, Realm};
 use turn::nonce::NonceKey;
 use turn::server::{
-    AllocationRequest, Denial, Flow, Grant, ListenerPolicy, Output, PeerProtocol, Policy, Ports, QuotaUnit,
-    RelayError, RelayPort, Reservations, Server, Settings, Verdict,
+    AllocationRequest, Denial, Flow, Grant, Limits, ListenerPolicy, Output, PeerProtocol, Policy, Ports,
+    QuotaUnit, RelayError, RelayPort, Reservations, Server, Settings, Verdict,
 };
 use turn::time::Now;
 
@@ -38,6 +38,12 @@ pub const WORDS: &[&[u8]] = &[
     b"\x08\x00",
     b"\x09\x01",
     b"\x0a\x60",
+    // The same for TCP: an Allocate, a Connect, the peer's answer, ConnectionBind, a peer that connects.
+    b"\x01\x02\x00\x01\x19\x04\x06\x00\x00\x00",
+    b"\x01\x02\x04\x01\x12\x08\x00\x01\x21\x1b\xe1\x12\xa6\x43",
+    b"\x0c\x00\x00",
+    b"\x0d\x00\x01",
+    b"\x0b\x00\x00",
 ];
 
 const METHODS: [Method; 8] = [
@@ -96,6 +102,7 @@ struct World {
     /// Those that have a socket, or wait for one.
     held: BTreeSet<u64>,
     waiting: Vec<(RelayId, Option<turn::server::Reservation>)>,
+    connections: BTreeSet<ConnectionId>,
     created: usize,
     ended: usize,
     seen: Vec<u8>,
@@ -130,7 +137,8 @@ pub fn server(bytes: &[u8]) -> u64 {
         assert!(world.server.allocations() <= world.held.len());
     }
     world.wait(Duration::from_secs(2 * 3600));
-    assert_eq!((world.server.allocations(), world.held.len()), (0, 0), "something is left");
+    let left = (world.server.allocations(), world.held.len(), world.connections.len());
+    assert_eq!(left, (0, 0, 0), "something is left");
     assert_eq!(world.server.poll_timeout(), None);
     world.seen.truncate(24);
     path_of(&world.seen)
@@ -159,6 +167,8 @@ impl World {
             authority: Authority::fixed(realm.clone(), "user", "pass"),
             relay_v4: Some(Ipv4Addr::new(203, 0, 113, 1)),
             relay_v6: Some([0x2001, 0xdb8, 0xf, 0, 0, 0, 0, 1].into()),
+            relays_tcp: true,
+            limits: Limits { permissions: 3, channels: 3, connections: 3 },
         };
         let now = Now::new(*START, NOON);
         let mut rng = ChaCha8Rng::seed_from_u64(7);
@@ -174,6 +184,7 @@ impl World {
             relays: Vec::new(),
             held: BTreeSet::new(),
             waiting: Vec::new(),
+            connections: BTreeSet::new(),
             created: 0,
             ended: 0,
             seen: Vec::new(),
@@ -187,7 +198,7 @@ impl World {
     }
 
     fn event(&mut self, events: &mut Events<'_>) {
-        let (kind, who) = (events.byte() % 12, events.byte());
+        let (kind, who) = (events.byte() % 14, events.byte());
         match kind {
             0 => self.packet(who, events.piece()),
             1 => {
@@ -234,7 +245,37 @@ impl World {
                 let rules = &self.rules;
                 self.reservations.retain(|id| rules.listener(id).is_some());
             }
-            _ => self.wait(Duration::from_secs(u64::from(who) * 3)),
+            10 => self.wait(Duration::from_secs(u64::from(who) * 3)),
+            11 => {
+                let (Some(relay), peer) = (self.relay(who), peer(events.byte())) else { return };
+                if let Ok(connection) = self.server.handle_accepted(relay, peer, &self.rules, self.now) {
+                    assert!(self.connections.insert(connection));
+                }
+            }
+            12 => {
+                let Some(connection) = self.connections.iter().nth(usize::from(who)).copied() else { return };
+                let is_open = events.byte() % 2 == 0;
+                if !is_open {
+                    self.connections.remove(&connection);
+                }
+                self.server.handle_connected(connection, is_open, self.now);
+            }
+            _ => {
+                let Some(connection) = self.connections.iter().nth(usize::from(who)).copied() else { return };
+                match events.byte() % 2 {
+                    0 => {
+                        self.connections.remove(&connection);
+                        self.server.handle_connection_closed(connection, self.now);
+                    }
+                    _ => {
+                        let number = connection.0.to_be_bytes();
+                        let attribute = [&[1, 0x2a, 4][..], &number].concat();
+                        let request =
+                            self.request(who, Method::ConnectionBind, &mut Events(&attribute), true);
+                        self.packet(who, &request);
+                    }
+                }
+            }
         }
         self.carry_out();
     }
@@ -299,6 +340,17 @@ impl World {
                     self.waiting.retain(|(waiting, _)| *waiting != relay);
                     assert!(self.held.remove(&relay.to_u64()), "{relay:?} is closed twice");
                 }
+                Output::Connect { connection, .. } => {
+                    assert!(self.connections.insert(connection), "{connection:?} is opened twice");
+                }
+                Output::Join { connection, .. } => {
+                    assert!(self.connections.contains(&connection));
+                    self.seen.push(0xe0);
+                }
+                Output::CloseConnection { connection } => {
+                    assert!(self.connections.remove(&connection), "{connection:?} is closed twice");
+                }
+                Output::MoveClient { .. } => panic!("there is one server"),
                 Output::AllocationCreated { .. } => self.created += 1,
                 Output::AllocationEnded { .. } => self.ended += 1,
                 Output::Refused(refusal) => self.seen.push(refusal.reason as u8),

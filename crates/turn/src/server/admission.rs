@@ -41,6 +41,28 @@ pub struct ListenerPolicy {
     pub relay_v4: Option<Ipv4Addr>,
     /// The address IPv6 relays are advertised by; `None` when this listener serves no IPv6 relays.
     pub relay_v6: Option<Ipv6Addr>,
+    /// Whether a cluster takes TCP, so that TCP relays are of use.
+    pub relays_tcp: bool,
+    /// What one allocation may have at a time.
+    pub limits: Limits,
+}
+
+/// What one allocation may have at a time. The next is refused with 508.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Permissions.
+    pub permissions: u16,
+    /// Channels.
+    pub channels: u16,
+    /// TCP connections with peers, those under way included.
+    pub connections: u16,
+}
+
+impl Default for Limits {
+    /// 256 permissions, 256 channels, 64 connections.
+    fn default() -> Self {
+        Self { permissions: 256, channels: 256, connections: 64 }
+    }
 }
 
 impl ListenerPolicy {
@@ -58,8 +80,7 @@ impl ListenerPolicy {
 pub enum PeerProtocol {
     /// UDP relaying, [RFC 8656](https://www.rfc-editor.org/rfc/rfc8656).
     Udp,
-    /// TCP relaying, [RFC 6062](https://www.rfc-editor.org/rfc/rfc6062). No flow uses it yet, but a peer in a TCP
-    /// cluster may be given a permission.
+    /// TCP relaying, [RFC 6062](https://www.rfc-editor.org/rfc/rfc6062).
     Tcp,
 }
 
@@ -147,6 +168,8 @@ pub struct AllocationRequest<'a> {
 pub enum Denial {
     /// The user has as many as they may have: 486.
     Quota,
+    /// The source address has as many as it may have: 486.
+    Address,
     /// The process is on its way out and takes nothing new: 508.
     Draining,
     /// The process has as many as it can carry: 508.

@@ -10,7 +10,7 @@ use stun::attribute::{
 };
 use stun::{AttributeError, Class, Method};
 
-use super::admission::{AllocationRequest, Denial, Policy, QuotaUnit};
+use super::admission::{AllocationRequest, Denial, PeerProtocol, Policy, QuotaUnit};
 use super::allocation::{Allocation, Birth, Live, Opening, Stage};
 use super::counters::DropReason;
 use super::output::{EndReason, Output, RelayError, RelayPort, Verdict};
@@ -39,6 +39,7 @@ struct Start {
     ip: Option<IpAddr>,
     unit: QuotaUnit,
     family: Family,
+    protocol: PeerProtocol,
     port: RelayPort,
 }
 
@@ -74,10 +75,12 @@ impl<R: RngCore> Server<R> {
             };
         }
 
-        // 3. REQUESTED-TRANSPORT is missing or broken: 400; is not UDP: 442.
-        if request.required::<RequestedTransport>()? != RequestedTransport::UDP {
-            return Err(RejectReason::UnsupportedTransport.into());
-        }
+        // 3. REQUESTED-TRANSPORT is missing or broken: 400; is neither UDP nor TCP: 442.
+        let protocol = match request.required::<RequestedTransport>()? {
+            RequestedTransport::UDP => PeerProtocol::Udp,
+            RequestedTransport::TCP => may_relay_tcp(request)?,
+            _ => return Err(RejectReason::UnsupportedTransport.into()),
+        };
 
         // 4. DONT-FRAGMENT is supported, so there is nothing to refuse.
 
@@ -110,18 +113,19 @@ impl<R: RngCore> Server<R> {
             token,
             refused: wish.refused,
         };
-        self.open(request, caller, Start { birth, ip: Some(ip), unit, family: wish.family, port });
+        self.open(request, caller, Start { birth, ip: Some(ip), unit, family: wish.family, protocol, port });
         Ok(Verdict::Control)
     }
 
     /// Enters an allocation, and asks for its socket.
     fn open(&mut self, request: &Request<'_>, caller: &Caller<'_>, start: Start) {
-        let Start { birth, ip, unit, family, port } = start;
+        let Start { birth, ip, unit, family, protocol, port } = start;
         let patience = request.now.mono + RELAY_PATIENCE;
         let stage = Stage::Opening(Box::new(Opening { signer: caller.signer.clone(), ip, patience }));
         let (client, user) = (request.client, caller.user.into());
-        let relay = self.table.open(Allocation::new(client, user, birth, stage, unit));
-        self.outputs.push_back(Output::OpenRelay { relay, listener: client.listener(), family, port });
+        let allocation = Allocation::new(client, user, birth, stage, unit).relaying(protocol);
+        let (relay, listener) = (self.table.open(allocation), client.listener());
+        self.outputs.push_back(Output::OpenRelay { relay, listener, protocol, family, port });
     }
 
     /// Asks for a port in reserve, on behalf of whoever brings its token. It was admitted when it was reserved, so the
@@ -144,7 +148,7 @@ impl<R: RngCore> Server<R> {
         };
         let port = RelayPort::Reserved(claim(request, caller, token));
         let (ip, unit, family) = (None, QuotaUnit::none(), default_family(request));
-        self.open(request, caller, Start { birth, ip, unit, family, port });
+        self.open(request, caller, Start { birth, ip, unit, family, protocol: PeerProtocol::Udp, port });
         Ok(Verdict::Control)
     }
 
@@ -282,6 +286,20 @@ const fn default_family(request: &Request<'_>) -> Family {
     if request.listener.relay_v4.is_some() { Family::V4 } else { Family::V6 }
 }
 
+/// [RFC 6062 section 5.1](https://www.rfc-editor.org/rfc/rfc6062#section-5.1): the client itself must come over a
+/// stream, and wish for nothing that only datagrams and their ports have: 400.
+fn may_relay_tcp(request: &Request<'_>) -> Result<PeerProtocol, Reject> {
+    let datagrams = [types::DONT_FRAGMENT, types::EVEN_PORT, types::RESERVATION_TOKEN];
+    let wants_datagrams = datagrams.into_iter().any(|kind| request.message.has(kind));
+    if wants_datagrams || !request.listener.transport.is_stream() {
+        return Err(RejectReason::ConflictingAttributes.into());
+    }
+    if !request.listener.relays_tcp {
+        return Err(RejectReason::NoTcpRoute.into());
+    }
+    Ok(PeerProtocol::Tcp)
+}
+
 fn claim(request: &Request<'_>, caller: &Caller<'_>, token: ReservationToken) -> Claim {
     Claim { token, listener: request.client.listener(), user: caller.user.into() }
 }
@@ -290,6 +308,7 @@ impl From<Denial> for RejectReason {
     fn from(denial: Denial) -> Self {
         match denial {
             Denial::Quota => Self::QuotaReached,
+            Denial::Address => Self::AddressLimit,
             Denial::Draining => Self::Draining,
             Denial::Capacity => Self::Capacity,
         }
@@ -304,6 +323,9 @@ impl<R: RngCore> Server<R> {
         let client = allocation.client;
         if allocation.live().is_some() {
             self.outputs.push_back(Output::AllocationEnded { client, relay, reason });
+        }
+        for connection in allocation.connections.iter().flat_map(|connections| connections.iter()) {
+            self.outputs.push_back(Output::CloseConnection { connection: connection.id });
         }
         self.outputs.push_back(Output::CloseRelay { relay });
     }

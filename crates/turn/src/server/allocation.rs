@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 use stun::TransactionId;
 use stun::attribute::ReservationToken;
 
-use super::admission::QuotaUnit;
+use super::admission::{PeerProtocol, QuotaUnit};
+use super::connection::Connection;
 use super::forwarding::{ChannelKey, PermissionKey};
 use crate::addr::{Client, Family, RelayedAddr};
 use crate::credentials::Signer;
@@ -21,6 +22,8 @@ pub(super) struct Allocation {
     pub(super) stage: Stage,
     pub(super) permissions: SmallVec<[PermissionKey; 2]>,
     pub(super) channels: SmallVec<[Bound; 1]>,
+    /// Those with peers, if it is TCP that is relayed.
+    pub(super) connections: Option<Box<Vec<Connection>>>,
     /// Held only to be dropped.
     pub(super) unit: QuotaUnit,
 }
@@ -78,7 +81,13 @@ impl Allocation {
     /// An allocation without permissions and channels.
     pub(super) fn new(client: Client, user: Box<str>, birth: Birth, stage: Stage, unit: QuotaUnit) -> Self {
         let (permissions, channels) = (SmallVec::new(), SmallVec::new());
-        Self { client, user, birth, stage, permissions, channels, unit }
+        Self { client, user, birth, stage, permissions, channels, connections: None, unit }
+    }
+
+    /// The same for this protocol; UDP is the one it is made for.
+    pub(super) fn relaying(self, protocol: PeerProtocol) -> Self {
+        let connections = (protocol == PeerProtocol::Tcp).then(Box::default);
+        Self { connections, ..self }
     }
 
     pub(super) fn live(&self) -> Option<Live> {

@@ -24,6 +24,11 @@ impl<R: RngCore> Server<R> {
         policy: &impl Policy,
     ) -> Result<Verdict<'static>, Reject> {
         let (id, allocation, live) = self.own(request, caller)?;
+        let limits = request.listener.limits;
+        // A TCP relay has no channels.
+        if allocation.connections.is_some() {
+            return Err(RejectReason::UnsupportedMethod.into());
+        }
         let (family, permissions, channels) =
             (live.family(), allocation.permissions.len(), allocation.channels.len());
 
@@ -51,10 +56,10 @@ impl<R: RngCore> Server<R> {
         }
 
         // 7. There is room: 508.
-        if bound_peer.is_none() && channels >= usize::from(self.limits.max_channels) {
+        if bound_peer.is_none() && channels >= usize::from(limits.channels) {
             return Err(RejectReason::TooManyChannels.into());
         }
-        if !self.table.permits(id, peer.ip()) && permissions >= usize::from(self.limits.max_permissions) {
+        if !self.table.permits(id, peer.ip()) && permissions >= usize::from(limits.permissions) {
             return Err(RejectReason::TooManyPermissions.into());
         }
 

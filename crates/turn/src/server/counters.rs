@@ -35,13 +35,15 @@ pub enum DropReason {
     PeerRefused,
     /// The peer's address is one no peer can have.
     PeerForbidden,
+    /// The allocation has as many connections with peers as it may have.
+    TooManyConnections,
     /// An error response withheld, because its destination has not proved that it asked and has had its share.
     ReplyBudget,
 }
 
 impl DropReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NotTurn,
         Self::Malformed,
         Self::WrongFingerprint,
@@ -57,6 +59,7 @@ impl DropReason {
         Self::NoPermission,
         Self::PeerRefused,
         Self::PeerForbidden,
+        Self::TooManyConnections,
         Self::ReplyBudget,
     ];
 }

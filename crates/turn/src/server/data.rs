@@ -112,7 +112,7 @@ impl<R: RngCore> Server<R> {
         }
     }
 
-    fn transaction(&mut self) -> TransactionId {
+    pub(super) fn transaction(&mut self) -> TransactionId {
         let mut id = [0; 12];
         self.rng.fill_bytes(&mut id);
         TransactionId::new(id)

@@ -10,9 +10,10 @@ use smallvec::SmallVec;
 use stun::attribute::{XorPeerAddress, types};
 use stun::{BufferTooSmall, ChannelData, ChannelNumber, Class, Method, TransactionId, Writer};
 
+use super::admission::PeerProtocol;
 use super::reject::RejectReason;
 use super::reservation::{Claim, Reservation};
-use crate::addr::{Client, ClusterId, Family, ListenerId, PeerAddr, RelayId, RelayedAddr};
+use crate::addr::{Client, ClusterId, ConnectionId, Family, ListenerId, PeerAddr, RelayId, RelayedAddr};
 
 /// What is to become of a packet. Borrows the payload from the packet, so that relaying copies and allocates
 /// nothing.
@@ -142,13 +143,15 @@ pub enum Output {
         /// The message.
         message: Reply,
     },
-    /// Open a UDP relay socket and report with
+    /// Open a relay socket, one that listens if it is for TCP, and report with
     /// [`Server::handle_relay_opened`](super::Server::handle_relay_opened), at once or later.
     OpenRelay {
         /// What the socket will be called.
         relay: RelayId,
         /// The listener it is for.
         listener: ListenerId,
+        /// What it is to speak with peers.
+        protocol: PeerProtocol,
         /// The family of the socket. One that is in reserve has the family it was opened with.
         family: Family,
         /// Which port it must have.
@@ -159,6 +162,41 @@ pub enum Output {
     CloseRelay {
         /// The socket.
         relay: RelayId,
+    },
+    /// Open a TCP connection from a relay's port to a peer and report with
+    /// [`Server::handle_connected`](super::Server::handle_connected), at once or later. Nothing is read from it until
+    /// it is joined.
+    Connect {
+        /// The relay.
+        relay: RelayId,
+        /// What the connection will be called.
+        connection: ConnectionId,
+        /// Whom to connect to.
+        peer: PeerAddr,
+    },
+    /// Carry bytes between a connection with a peer and a client's connection, from behind the frame just handled on
+    /// and until either ends. The client's is no longer one of messages.
+    Join {
+        /// The connection with the peer.
+        connection: ConnectionId,
+        /// The client's connection.
+        client: Client,
+        /// Whose counters the bytes belong to.
+        cluster: ClusterId,
+    },
+    /// Close a connection with a peer, and the client's connection it may be joined with. Comes at most once, and not
+    /// for a connection that was reported to have failed or closed.
+    CloseConnection {
+        /// The connection with the peer.
+        connection: ConnectionId,
+    },
+    /// Hand a client's connection to another server of the process, which is to handle the frame just handled and
+    /// whatever follows it: that server has the connection with a peer that the client asks for.
+    MoveClient {
+        /// The client.
+        client: Client,
+        /// The number of the server, see [`Settings::member`](super::Settings::member).
+        to: u8,
     },
     /// An allocation began to live.
     AllocationCreated {
@@ -257,4 +295,6 @@ pub enum DeadlineReason {
     Permission,
     /// A channel binding.
     Channel,
+    /// A TCP connection with a peer that has not come about, or that nobody asks for.
+    Connection,
 }

@@ -27,7 +27,7 @@ impl<R: RngCore> Server<R> {
     ) -> Result<Verdict<'static>, Reject> {
         let (id, allocation, live) = self.own(request, caller)?;
         let (family, held) = (live.family(), allocation.permissions.len());
-        let max = usize::from(self.limits.max_permissions);
+        let max = usize::from(request.listener.limits.permissions);
 
         // 1. At least one XOR-PEER-ADDRESS, and none that is broken: 400.
         // 2. Every address is of the allocation's family: 443.

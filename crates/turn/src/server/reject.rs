@@ -52,6 +52,18 @@ pub enum RejectReason {
     TooManyPermissions,
     /// The allocation has as many channels as it may have.
     TooManyChannels,
+    /// The allocation has as many connections with peers as it may have.
+    TooManyConnections,
+    /// There already is a connection with this peer, or one on its way.
+    ConnectionExists,
+    /// The peer has not accepted a connection.
+    ConnectFailed,
+    /// There is no connection of this number that waits for a client.
+    UnknownConnection,
+    /// No cluster routed to the listener takes TCP.
+    NoTcpRoute,
+    /// The source address has as many allocations as it may have.
+    AddressLimit,
     /// The user has as many allocations as they may have.
     QuotaReached,
     /// The token stands for no reserved port of this user.
@@ -66,7 +78,7 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 34] = [
         Self::Unauthenticated,
         Self::WrongCredentials,
         Self::StaleNonce,
@@ -90,6 +102,12 @@ impl RejectReason {
         Self::ChannelConflict,
         Self::TooManyPermissions,
         Self::TooManyChannels,
+        Self::TooManyConnections,
+        Self::ConnectionExists,
+        Self::ConnectFailed,
+        Self::UnknownConnection,
+        Self::NoTcpRoute,
+        Self::AddressLimit,
         Self::QuotaReached,
         Self::UnknownReservation,
         Self::NoRelay,
@@ -109,7 +127,8 @@ impl RejectReason {
             | Self::ConflictingAttributes
             | Self::UnsupportedMethod
             | Self::InvalidChannel
-            | Self::ChannelConflict => 400,
+            | Self::ChannelConflict
+            | Self::UnknownConnection => 400,
             Self::Unauthenticated | Self::WrongCredentials => 401,
             Self::PeerRefused | Self::PeerForbidden | Self::ClientForbidden => 403,
             Self::UnknownAttribute => 420,
@@ -119,9 +138,13 @@ impl RejectReason {
             Self::WrongUser => 441,
             Self::UnsupportedTransport => 442,
             Self::FamilyMismatch => 443,
-            Self::QuotaReached => 486,
+            Self::ConnectionExists => 446,
+            Self::ConnectFailed => 447,
+            Self::QuotaReached | Self::AddressLimit => 486,
             Self::TooManyPermissions
             | Self::TooManyChannels
+            | Self::TooManyConnections
+            | Self::NoTcpRoute
             | Self::UnknownReservation
             | Self::NoRelay
             | Self::Draining

@@ -5,14 +5,18 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use stun::ChannelNumber;
 
 use super::admission::{Grant, PeerProtocol, QuotaUnit};
 use super::allocation::{Allocation, Bound, Live, Stage};
+use super::connection::{self, Connection};
+use super::counters::DropReason;
 use super::deadlines::Deadlines;
 use super::forwarding::{Change, ChannelKey, Forwarding, Inbound, PermissionKey};
 use super::output::{Deadline, DeadlineReason};
-use crate::addr::{Client, PeerAddr, RelayId, RelayedAddr};
+use crate::addr::{Client, ClusterId, ConnectionId, PeerAddr, RelayId, RelayedAddr};
 
 pub(super) struct Table {
     slots: Vec<Slot>,
@@ -23,6 +27,8 @@ pub(super) struct Table {
     live: usize,
     /// What an observer has not been told yet; absent if there is none.
     changes: Option<VecDeque<Change>>,
+    /// Whose a TCP connection with a peer is.
+    connections: HashMap<ConnectionId, RelayId, RandomState>,
 }
 
 struct Slot {
@@ -50,6 +56,7 @@ impl Table {
             deadlines: Deadlines::new(start),
             live: 0,
             changes: is_observed.then(VecDeque::new),
+            connections: HashMap::default(),
         }
     }
 
@@ -112,7 +119,9 @@ impl Table {
         if let Some(unit) = unit {
             allocation.unit = unit;
         }
-        self.forwarding.publish(id, live);
+        if allocation.connections.is_none() {
+            self.forwarding.publish(id, live);
+        }
         self.live += 1;
         self.rearm(id);
         self.note(Change::Changed(id));
@@ -141,6 +150,9 @@ impl Table {
         }
         for key in &allocation.permissions {
             self.forwarding.remove_permission(*key);
+        }
+        for connection in allocation.connections.iter().flat_map(|connections| connections.iter()) {
+            self.connections.remove(&connection.id);
         }
         self.forwarding.detach(id);
         if let Some(live) = allocation.live() {
@@ -272,9 +284,11 @@ fn first_end(allocation: &Allocation, forwarding: &Forwarding) -> (Instant, Dead
     };
     let permissions = allocation.permissions.iter().map(|key| forwarding.permission(*key).until);
     let channels = allocation.channels.iter().map(|bound| bound.expires);
+    let connections = allocation.connections.iter().flat_map(|connections| connections.iter());
     let ends = permissions
         .map(|until| (until, DeadlineReason::Permission))
-        .chain(channels.map(|expires| (expires, DeadlineReason::Channel)));
+        .chain(channels.map(|expires| (expires, DeadlineReason::Channel)))
+        .chain(connections.filter_map(Connection::until).map(|until| (until, DeadlineReason::Connection)));
     ends.fold(own, |first, end| if end.0 < first.0 { end } else { first })
 }
 
@@ -309,6 +323,61 @@ fn clear_away(allocation: &mut Allocation, forwarding: &mut Forwarding, now: Ins
         }
         lives
     });
+}
+
+/// TCP connections with peers.
+impl Table {
+    pub(super) fn connection(&self, id: ConnectionId) -> Option<(RelayId, &Connection)> {
+        let relay = *self.connections.get(&id)?;
+        let mut connections = self.allocation(relay)?.connections.as_ref()?.iter();
+        Some((relay, connections.find(|connection| connection.id == id)?))
+    }
+
+    /// Adds a connection to an allocation that relays TCP.
+    pub(super) fn add_connection(&mut self, relay: RelayId, connection: Connection) {
+        let held = allocation_in(&mut self.slots, relay).and_then(|held| held.connections.as_mut());
+        let Some(connections) = held else { return };
+        self.connections.insert(connection.id, relay);
+        connections.push(connection);
+        self.rearm(relay);
+    }
+
+    /// Gives a connection another stage, and returns the one it was in.
+    pub(super) fn set_stage(
+        &mut self,
+        id: ConnectionId,
+        stage: connection::Stage,
+    ) -> Option<(RelayId, connection::Stage)> {
+        let relay = *self.connections.get(&id)?;
+        let connections = allocation_in(&mut self.slots, relay)?.connections.as_mut()?;
+        let connection = connections.iter_mut().find(|connection| connection.id == id)?;
+        let before = std::mem::replace(&mut connection.stage, stage);
+        self.rearm(relay);
+        Some((relay, before))
+    }
+
+    pub(super) fn remove_connection(&mut self, id: ConnectionId) -> Option<(RelayId, Connection)> {
+        let relay = self.connections.remove(&id)?;
+        let connections = allocation_in(&mut self.slots, relay)?.connections.as_mut()?;
+        let at = connections.iter().position(|connection| connection.id == id)?;
+        let connection = connections.swap_remove(at);
+        self.rearm(relay);
+        Some((relay, connection))
+    }
+
+    /// The cluster that lets a permitted peer through.
+    pub(super) fn permitted(
+        &self,
+        relay: RelayId,
+        peer: PeerAddr,
+        protocol: PeerProtocol,
+        now: Instant,
+    ) -> Result<ClusterId, DropReason> {
+        let key = self.forwarding.permission_key(relay.slot() as u32, peer.ip());
+        let permission = key.map(|key| self.forwarding.permission(key));
+        let permission = permission.filter(|held| now < held.until).ok_or(DropReason::NoPermission)?;
+        permission.grant.cluster(protocol, peer.port()).ok_or(DropReason::PeerRefused)
+    }
 }
 
 /// What the handler of a request wants to know about an allocation's channels.

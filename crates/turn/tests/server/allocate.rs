@@ -68,7 +68,7 @@ fn requested_transport_must_be_there_and_be_udp() {
     assert_eq!(world.ask("alice", bare_allocate()), refused(RejectReason::MissingAttribute));
     let broken = bare_allocate().with_raw(types::REQUESTED_TRANSPORT, b"xx");
     assert_eq!(world.ask("alice", broken), refused(RejectReason::MalformedAttribute));
-    for protocol in [RequestedTransport::TCP, RequestedTransport(0), RequestedTransport(132)] {
+    for protocol in [RequestedTransport(0), RequestedTransport(132)] {
         let ask = bare_allocate().with(protocol);
         assert_eq!(world.ask("alice", ask), refused(RejectReason::UnsupportedTransport));
     }

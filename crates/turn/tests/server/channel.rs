@@ -189,7 +189,8 @@ fn channel_without_an_allocation_is_a_mismatch() {
 
 #[test]
 fn weakness_channels_of_an_allocation_are_bounded() {
-    let mut world = World::with(|settings| settings.max_channels = 2);
+    let mut world = World::new();
+    world.rules.listener_mut(1).limits.channels = 2;
     world.allocate("alice");
     world.bind("alice", 0x4000, "192.0.2.7:1");
     world.bind("alice", 0x4001, "192.0.2.7:2");

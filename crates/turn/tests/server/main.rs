@@ -11,6 +11,7 @@ mod arbitrary;
 mod authentication;
 mod binding;
 mod channel;
+mod connection;
 mod data;
 mod expiry;
 mod headless;

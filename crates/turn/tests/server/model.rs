@@ -96,10 +96,10 @@ struct Duel {
 
 impl Duel {
     fn new() -> Self {
-        let mut world = World::with(|settings| {
-            settings.max_permissions = MAX_PERMISSIONS as u16;
-            settings.max_channels = MAX_CHANNELS as u16;
-        });
+        let mut world = World::new();
+        let limits = &mut world.rules.listener_mut(1).limits;
+        limits.permissions = MAX_PERMISSIONS as u16;
+        limits.channels = MAX_CHANNELS as u16;
         for (name, remote) in CLIENTS {
             world.meet(name, 1, remote);
             world.greet(name);

@@ -176,7 +176,8 @@ fn permission_without_an_allocation_is_a_mismatch() {
 
 #[test]
 fn weakness_permissions_of_an_allocation_are_bounded() {
-    let mut world = World::with(|settings| settings.max_permissions = 3);
+    let mut world = World::new();
+    world.rules.listener_mut(1).limits.permissions = 3;
     world.allocate("alice");
     world.permit("alice", &["192.0.2.1", "192.0.2.2"]);
     let lines = world.ask("alice", permit(&["192.0.2.3", "192.0.2.4"]));

@@ -7,6 +7,7 @@ use stun::attribute::{
     RequestedAddressFamily, RequestedTransport, Userhash, XorPeerAddress, types,
 };
 use stun::{Class, Key, Method, Tail, TransactionId, Writer};
+use turn::addr::ConnectionId;
 use turn::credentials::Algorithm;
 
 use super::{Conversation, REALM, addr};
@@ -198,6 +199,19 @@ pub(crate) fn bind(channel: u16, peer: &str) -> Ask {
 /// A Send indication.
 pub(crate) fn send(peer: &str, data: &[u8]) -> Ask {
     Ask::new(Class::Indication, Method::Send).with(XorPeerAddress(addr(peer))).with_raw(types::DATA, data)
+}
+
+/// An Allocate for TCP.
+pub(crate) fn allocate_tcp() -> Ask {
+    bare_allocate().with(RequestedTransport::TCP)
+}
+
+pub(crate) fn connect(peer: &str) -> Ask {
+    Ask::request(Method::Connect).with(XorPeerAddress(addr(peer)))
+}
+
+pub(crate) fn connection_bind(id: ConnectionId) -> Ask {
+    Ask::request(Method::ConnectionBind).with(stun::attribute::ConnectionId(id.0))
 }
 
 pub(crate) fn requested(family: Family) -> RequestedAddressFamily {

@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
-use stun::attribute::{ErrorCode, ReservationToken, types};
+use stun::attribute::{ConnectionId as ConnectionIdAttribute, ErrorCode, ReservationToken, types};
 use stun::{ChannelData, ChannelNumber, Class, Key, Message, TransactionId};
-use turn::addr::{Client, ListenerId, RelayId};
+use turn::addr::{Client, ConnectionId, ListenerId, RelayId};
 use turn::credentials::Realm;
 use turn::nonce::NonceKey;
 use turn::server::{
-    Deadline, Output, RelayError, RelayPort, Reply, Reservation, Reservations, Server, Settings, Verdict, Via,
+    Deadline, DropReason, Output, PeerProtocol, RelayError, RelayPort, Reply, Reservation, Reservations,
+    Server, Settings, Verdict, Via,
 };
 use turn::time::Now;
 
@@ -63,6 +64,7 @@ pub(crate) struct World {
     pub(crate) now: Now,
     clients: BTreeMap<&'static str, Conversation>,
     relays: Vec<RelayId>,
+    connections: Vec<ConnectionId>,
     /// What is to be kept once these relays are open.
     pairs: BTreeMap<usize, Reservation>,
     pub(crate) reservations: Reservations<()>,
@@ -102,6 +104,7 @@ impl World {
             now: start(),
             clients: BTreeMap::new(),
             relays: Vec::new(),
+            connections: Vec::new(),
             pairs: BTreeMap::new(),
             reservations: Reservations::new(),
             transactions: 0,
@@ -238,6 +241,45 @@ impl World {
         self.drain(None)
     }
 
+    /// The connection that came about as the `number`th, from 1.
+    pub(crate) fn connection(&self, number: usize) -> ConnectionId {
+        self.connections[number - 1]
+    }
+
+    /// A peer takes a connection, or does not.
+    pub(crate) fn peer_answers(&mut self, connection: usize, is_open: bool) -> Lines {
+        self.server.handle_connected(self.connection(connection), is_open, self.now);
+        self.drain(None)
+    }
+
+    /// A peer connects to a relay.
+    pub(crate) fn peer_connects(&mut self, relay: usize, peer: &str) -> Lines {
+        let accepted = self.server.handle_accepted(self.relay(relay), addr(peer), &self.rules, self.now);
+        let verdict = match accepted {
+            Ok(connection) => {
+                self.connections.push(connection);
+                format!("accept {}", self.connections.len())
+            }
+            Err(reason) => format!("refuse {reason:?}"),
+        };
+        self.drain(Some(verdict))
+    }
+
+    pub(crate) fn connection_closes(&mut self, connection: usize) -> Lines {
+        self.server.handle_connection_closed(self.connection(connection), self.now);
+        self.drain(None)
+    }
+
+    /// A refusal that is dropped without a word.
+    pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
+        self.server.counters().drops(reason)
+    }
+
+    fn connection_number(&self, id: ConnectionId) -> usize {
+        let found = self.connections.iter().rposition(|candidate| *candidate == id);
+        found.unwrap_or_else(|| panic!("{id:?} is nobody's")) + 1
+    }
+
     pub(crate) fn closes(&mut self, name: &str) -> Lines {
         self.server.handle_client_closed(self.client(name), self.now);
         self.drain(None)
@@ -344,7 +386,7 @@ impl World {
                 self.replies.push(message);
                 line
             }
-            Output::OpenRelay { relay, listener, family, port } => {
+            Output::OpenRelay { relay, listener, protocol, family, port } => {
                 self.relays.push(relay);
                 let number = self.relays.len();
                 let port = match port {
@@ -361,13 +403,27 @@ impl World {
                         "port in reserve"
                     }
                 };
-                format!("open relay {number} for listener {}, {family:?}, {port}", listener.0)
+                let tcp = if protocol == PeerProtocol::Tcp { ", TCP" } else { "" };
+                format!("open relay {number} for listener {}, {family:?}{tcp}, {port}", listener.0)
             }
             Output::CloseRelay { relay } => {
                 let number = self.number(relay);
                 self.pairs.remove(&number);
                 format!("close relay {number}")
             }
+            Output::Connect { relay, connection, peer } => {
+                self.connections.push(connection);
+                let (relay, number) = (self.number(relay), self.connections.len());
+                format!("connect {number} from relay {relay} to {peer}")
+            }
+            Output::Join { connection, client, cluster } => {
+                let number = self.connection_number(connection);
+                format!("join {number} with {} (cluster {})", self.name(client), cluster.0)
+            }
+            Output::CloseConnection { connection } => {
+                format!("close connection {}", self.connection_number(connection))
+            }
+            Output::MoveClient { client, to } => format!("move {} to server {to}", self.name(client)),
             Output::AllocationCreated { client, relay, relayed } => {
                 format!("created {}: relay {} at {}", self.name(client), self.number(relay), relayed.get())
             }
@@ -395,7 +451,8 @@ impl World {
             [Key::long_term(username, REALM, password), Key::long_term_sha256(username, REALM, password)];
         let mut attributes: Vec<String> =
             message.attributes().map(|(kind, _)| tell_attribute(&message, kind, &keys)).collect();
-        if !conversation.asked.contains(&message.transaction_id()) {
+        let is_indication = message.class() == Class::Indication;
+        if !is_indication && !conversation.asked.contains(&message.transaction_id()) {
             attributes.push("NOBODY'S TRANSACTION".into());
         }
         let outcome = match message.class() {
@@ -403,6 +460,13 @@ impl World {
             Class::Error => message.get::<ErrorCode<'_>>().unwrap().unwrap().code().to_string(),
             class => format!("{class:?}"),
         };
+        if let Some(ConnectionIdAttribute(id)) = message.get().unwrap() {
+            let named = self.connections.iter().rposition(|candidate| candidate.0 == id);
+            let place =
+                attributes.iter_mut().find(|attribute| attribute.as_str() == "CONNECTION-ID").unwrap();
+            *place =
+                named.map_or_else(|| "A STRANGE CONNECTION".into(), |at| format!("connection {}", at + 1));
+        }
         attributes.retain(|attribute| !attribute.is_empty());
         let colon = if attributes.is_empty() { "" } else { ": " };
         format!("{name} <- {:?} {outcome}{colon}{}", message.method(), attributes.join(", "))

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use turn::addr::{ClusterId, ListenerId, Transport};
 use turn::credentials::Authority;
 use turn::server::{
-    AllocationRequest, Denial, Flow, Grant, ListenerPolicy, PeerProtocol, Policy, Ports, QuotaUnit,
+    AllocationRequest, Denial, Flow, Grant, Limits, ListenerPolicy, PeerProtocol, Policy, Ports, QuotaUnit,
 };
 
 use super::{PASS, USER, realm};
@@ -93,6 +93,8 @@ pub(crate) fn listener(transport: Transport) -> ListenerPolicy {
         authority: Authority::fixed(realm(), USER, PASS),
         relay_v4: Some(Ipv4Addr::new(203, 0, 113, 1)),
         relay_v6: None,
+        relays_tcp: transport != Transport::Udp,
+        limits: Limits::default(),
     }
 }
 

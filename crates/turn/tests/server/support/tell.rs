@@ -39,6 +39,7 @@ pub(super) fn tell_attribute(message: &Message<'_>, kind: u16, [md5, sha256]: &[
         types::XOR_RELAYED_ADDRESS => {
             format!("relayed {}", message.get::<XorRelayedAddress>().unwrap().unwrap().0)
         }
+        types::XOR_PEER_ADDRESS => format!("peer {}", message.get::<XorPeerAddress>().unwrap().unwrap().0),
         types::LIFETIME => format!("lifetime {}", message.get::<Lifetime>().unwrap().unwrap().0),
         types::NONCE => "nonce".into(),
         types::REALM => {
