@@ -13,7 +13,7 @@ use config::{Cluster, ClusterKind, ClusterProtocol, Config};
 use net::TcpListener;
 use thiserror::Error;
 use turn::addr::{ClusterId, ListenerId};
-use turn::server::{ListenerPolicy, PeerProtocol, Ports};
+use turn::server::{Limits, ListenerPolicy, PeerProtocol, Ports};
 
 use crate::admin;
 use crate::endpoint::Bind;
@@ -218,6 +218,8 @@ impl Running {
                     authority: gateway.authority.clone(),
                     relay_v4,
                     relay_v6,
+                    relays_tcp: routes_tcp(&gateway.config, listener),
+                    limits: Limits::default(),
                 },
                 routes: Routes::new(rules, Arc::clone(&guard)),
                 meter: Arc::clone(meter),
@@ -313,6 +315,12 @@ fn relay_ports() -> Ports {
 
 fn cluster_named<'c>(config: &'c Config, name: &str) -> Option<&'c Cluster> {
     config.clusters.iter().find(|cluster| cluster.name == name)
+}
+
+/// Whether some cluster of the listener takes TCP, whatever addresses it has now.
+fn routes_tcp(config: &Config, listener: &WantedListener) -> bool {
+    let mut routed = listener.routes.iter().filter_map(|name| cluster_named(config, name));
+    routed.any(|cluster| cluster.protocol == ClusterProtocol::Tcp)
 }
 
 fn peer_protocol(protocol: ClusterProtocol) -> PeerProtocol {

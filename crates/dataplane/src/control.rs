@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use config::Config;
@@ -118,6 +118,7 @@ impl Shared {
         let neighbours = (takes_short_cut && count > 1).then(|| Arc::new(Neighbours::new(count)));
         let mut seeds = system_rng()?;
         let nonce_key = NonceKey::generate(&mut seeds);
+        let others = Arc::new(OnceLock::new());
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for index in 0..count {
@@ -130,7 +131,13 @@ impl Shared {
                 refusals: Arc::clone(&refusals),
                 reserve: Arc::clone(&reserve),
                 takes_short_cut,
-                settings: Settings { is_observed: neighbours.is_some(), ..Settings::new(nonce_key.clone()) },
+                others: Arc::clone(&others),
+                settings: Settings {
+                    member: u8::try_from(index).unwrap_or(u8::MAX),
+                    members: u8::try_from(count).unwrap_or(u8::MAX),
+                    is_observed: neighbours.is_some(),
+                    ..Settings::new(nonce_key.clone())
+                },
                 neighbours: neighbours.clone(),
                 rng: ChaCha12Rng::from_rng(&mut seeds),
                 handshakes: options.handshakes,
@@ -145,6 +152,9 @@ impl Shared {
             let processor = (count > 1 && count == processors.len()).then(|| processors[index]);
             threads.push(spawn(index, shard, processor)?);
         }
+        let ways = workers.iter().map(|worker: &Worker| (worker.orders.clone(), worker.waker.clone()));
+        // Nobody else sets it.
+        let _ = others.set(ways.collect());
         let shared = Arc::new_cyclic(|shared: &Weak<Self>| {
             let shared = Weak::clone(shared);
             let changed = move || shared.upgrade().into_iter().for_each(|shared| shared.republish());

@@ -107,7 +107,7 @@ impl Meter {
 }
 
 /// What one worker counts for the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct WorkerStats {
     allocations: AtomicUsize,
@@ -123,6 +123,21 @@ pub(crate) struct WorkerStats {
     pub(crate) mailbox_full: Tally,
     /// Datagrams that were cut off on reception and therefore dropped.
     pub(crate) truncated: Tally,
+}
+
+impl Default for WorkerStats {
+    fn default() -> Self {
+        Self {
+            allocations: AtomicUsize::default(),
+            dropped: std::array::from_fn(|_| Tally::default()),
+            refused: std::array::from_fn(|_| Tally::default()),
+            send_buffer_full: Tally::default(),
+            not_sendable: Tally::default(),
+            slow_reader: Tally::default(),
+            mailbox_full: Tally::default(),
+            truncated: Tally::default(),
+        }
+    }
 }
 
 impl WorkerStats {

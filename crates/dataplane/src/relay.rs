@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use net::{UdpOptions, UdpSocket};
+use net::{TcpListener, TcpOptions, UdpOptions, UdpSocket};
 use turn::addr::{Family, RelayId};
 use turn::server::RelayError;
 
@@ -40,6 +40,11 @@ fn bind_to(ip: IpAddr, port: u16) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(SocketAddr::new(ip, port), &UdpOptions::RELAY)?;
     socket.allow_fragments()?;
     Ok(socket)
+}
+
+/// Opens a socket that listens for peers, on any port.
+pub(crate) fn listening(ip: IpAddr) -> Result<TcpListener, RelayError> {
+    TcpListener::bind(SocketAddr::new(ip, 0), &TcpOptions::RELAY).map_err(|error| reason(&error))
 }
 
 /// Opens a socket on an even port.

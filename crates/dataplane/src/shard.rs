@@ -15,14 +15,15 @@ mod datagrams;
 mod handshakes;
 mod headless;
 mod outputs;
+mod splice;
 mod streams;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
@@ -32,12 +33,14 @@ use net::{
 };
 use rand_chacha::ChaCha12Rng;
 use slab::Slab;
-use turn::addr::{Client, ListenerId, RelayId};
+use turn::addr::{Client, ConnectionId, ListenerId, RelayId};
 use turn::server::{Server, Settings};
 use turn::time::Now;
 
 use self::handshakes::Handshakes;
 use self::headless::ShortCut;
+pub(crate) use self::splice::Joint;
+use self::splice::{Moving, PeerStream, TcpRelay};
 use crate::HandshakeLimits;
 use crate::clock;
 use crate::listener::ListenerSocket;
@@ -67,10 +70,15 @@ const EVENTS: usize = 256;
 /// How long accepting rests when the process is out of files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The way to each worker.
+pub(crate) type Others = Vec<(Sender<Order>, Waker)>;
+
 /// What other threads tell a worker.
 pub(crate) enum Order {
     /// Take over a configuration.
     Converge(Converge),
+    /// Take over a client's connection.
+    Adopt(Box<Moving>),
     /// End.
     Stop,
 }
@@ -98,6 +106,8 @@ pub(crate) struct Setup {
     pub(crate) takes_short_cut: bool,
     /// How to reach the clients of other workers then; absent if there are none.
     pub(crate) neighbours: Option<Arc<Neighbours>>,
+    /// How to reach the other workers, once all are there.
+    pub(crate) others: Arc<OnceLock<Others>>,
     pub(crate) settings: Settings,
     pub(crate) rng: ChaCha12Rng,
     pub(crate) timeouts: Timeouts,
@@ -123,6 +133,12 @@ pub(crate) struct Shard {
     sockets: Sockets,
     streams: Slab<Stream>,
     stream_of: HashMap<Client, usize, foldhash::fast::RandomState>,
+    /// Connections with peers.
+    peers: Slab<PeerStream>,
+    peer_of: HashMap<ConnectionId, usize, foldhash::fast::RandomState>,
+    /// The client whose frame is being handled goes to this worker.
+    moving: Option<u8>,
+    others: Arc<OnceLock<Others>>,
     /// Connections whose clients have not proved anything yet.
     handshakes: Handshakes,
     /// Where what is to be decrypted is read to.
@@ -162,6 +178,7 @@ struct Sockets {
     udp: Vec<Option<Port<UdpSocket>>>,
     tcp: Vec<Option<Port<TcpListener>>>,
     relays: Vec<Option<Relay>>,
+    tcp_relays: Vec<Option<TcpRelay>>,
 }
 
 /// A listener's socket with its counters.
@@ -186,6 +203,8 @@ enum Source {
     Tcp(usize),
     Relay(usize),
     Stream(usize),
+    TcpRelay(usize),
+    Peer(usize),
 }
 
 impl Source {
@@ -197,6 +216,8 @@ impl Source {
             Self::Tcp(index) => (1, index),
             Self::Relay(index) => (2, index),
             Self::Stream(index) => (3, index),
+            Self::TcpRelay(index) => (4, index),
+            Self::Peer(index) => (5, index),
         };
         Token(kind << Self::KIND_SHIFT | index as u64)
     }
@@ -207,7 +228,9 @@ impl Source {
             0 => Self::Udp(index),
             1 => Self::Tcp(index),
             2 => Self::Relay(index),
-            _ => Self::Stream(index),
+            3 => Self::Stream(index),
+            4 => Self::TcpRelay(index),
+            _ => Self::Peer(index),
         }
     }
 }
@@ -256,6 +279,10 @@ impl Shard {
             sockets: Sockets::default(),
             streams: Slab::new(),
             stream_of: HashMap::default(),
+            peers: Slab::new(),
+            peer_of: HashMap::default(),
+            moving: None,
+            others: setup.others,
             handshakes: Handshakes::new(setup.handshakes),
             ciphertext: vec![0; TlsStream::READ_CAPACITY].into(),
             timeouts: setup.timeouts,
@@ -316,6 +343,10 @@ impl Shard {
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::Converge(converge) => self.converge(converge, now),
+                Order::Adopt(moving) => {
+                    let view = Arc::clone(&self.view);
+                    self.take_over(*moving, Turn { view: &view, now });
+                }
                 Order::Stop => return std::ops::ControlFlow::Break(()),
             }
         }
@@ -402,6 +433,8 @@ impl Shard {
             Source::Relay(slot) => self.receive_from_peers(slot, turn),
             Source::Tcp(slot) => self.accept(slot, turn),
             Source::Stream(key) => self.handle_stream(key, event, turn),
+            Source::TcpRelay(slot) => self.accept_peers(slot, turn),
+            Source::Peer(key) => self.handle_peer_stream(key, event, turn),
         }
     }
 
@@ -472,7 +505,14 @@ mod tests {
 
     #[test]
     fn a_token_names_what_it_was_made_of() {
-        for source in [Source::Udp(0), Source::Tcp(65_535), Source::Relay(1 << 31), Source::Stream(7)] {
+        for source in [
+            Source::Udp(0),
+            Source::Tcp(65_535),
+            Source::Relay(1 << 31),
+            Source::Stream(7),
+            Source::TcpRelay(3),
+            Source::Peer(9),
+        ] {
             assert_eq!(Source::of(source.token()), source);
         }
     }

@@ -7,12 +7,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use net::Interest;
 use stun::frame::{self, Frame};
 use turn::addr::Client;
 
 use crate::metrics::Meter;
 use crate::pipe::Pipe;
 use crate::quota::Place;
+use crate::shard::Joint;
 
 /// How long connections may be of no use.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +50,9 @@ pub(crate) struct Stream {
     pub(crate) handshaking: bool,
     /// The poller reports room to write.
     pub(crate) awaits_room: bool,
+    /// Where its bytes go, once they are no messages any more.
+    pub(crate) joint: Option<Joint>,
+    interest: Interest,
 }
 
 /// The next piece of what was read.
@@ -82,6 +87,8 @@ impl Stream {
             deadline: Some(now + timeouts.first_message),
             idle: timeouts.idle,
             awaits_room: false,
+            joint: None,
+            interest: Interest::Read,
         }
     }
 
@@ -130,6 +137,23 @@ impl Stream {
             self.deadline = Some(now + self.idle);
         }
         self.deadline
+    }
+
+    /// From now on its bytes go to and come from the peer at this place. It is of use for as long as they do.
+    pub(crate) fn join(&mut self, peer: usize) {
+        self.joint = Some(Joint::Peer(peer));
+        self.deadline = None;
+        self.interest = if self.awaits_room { Interest::ReadWrite } else { Interest::Read };
+    }
+
+    /// Notes what a joined connection is waited for. Whether that is something else than before.
+    pub(crate) fn wants(&mut self, interest: Interest) -> bool {
+        std::mem::replace(&mut self.interest, interest) != interest
+    }
+
+    /// A joined connection is waited for what it has to say.
+    pub(crate) fn reads(&self) -> bool {
+        matches!(self.interest, Interest::Read | Interest::ReadWrite)
     }
 
     /// When the connection is to be closed, if nothing happens.

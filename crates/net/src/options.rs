@@ -64,6 +64,9 @@ pub struct TcpOptions {
 impl TcpOptions {
     /// A socket that many clients connect to.
     pub const LISTENER: Self = Self { reuse_port: true, dual_stack: true, backlog: 1024 };
+
+    /// A socket that one client's peers connect to, and whose port that client's connections to peers share.
+    pub const RELAY: Self = Self { reuse_port: true, dual_stack: false, backlog: 16 };
 }
 
 const DATAGRAMS: Type = Type::DGRAM.nonblocking().cloexec();
@@ -98,6 +101,19 @@ pub(crate) fn open_tcp(addr: SocketAddr, options: &TcpOptions) -> io::Result<Soc
     socket.bind(&addr.into())?;
     socket.listen(options.backlog)?;
     Ok(socket)
+}
+
+/// Opens a non-blocking TCP socket on a port that may be shared with a listening one, and begins to connect it.
+pub(crate) fn open_connecting(from: SocketAddr, to: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(from), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&from.into())?;
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        Ok(()) | Err(_) => Ok(socket),
+    }
 }
 
 /// Finds out whether anybody holds a UDP port, without keeping it.

@@ -18,6 +18,8 @@ pub enum Interest {
     Read,
     /// That, and room to write.
     ReadWrite,
+    /// Room to write.
+    Write,
     /// Nothing, until the source is changed again.
     Nothing,
 }
@@ -93,6 +95,12 @@ impl Poller {
     /// Whatever the kernel answers.
     pub fn change(&self, source: &impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_MOD, source, token, interest)
+    }
+
+    /// Takes out a source whose descriptor stays open, because another queue is to have it.
+    pub fn remove(&self, source: &impl AsFd) {
+        // It cannot fail for a source that is in the queue.
+        let _ = self.control(libc::EPOLL_CTL_DEL, source, Token(0), Interest::Nothing);
     }
 
     /// Waits until a source is ready, the waker is used, or the time is over; without a timeout for ever.
@@ -174,6 +182,7 @@ impl Poller {
         let flags = match interest {
             Interest::Read => libc::EPOLLIN | libc::EPOLLRDHUP,
             Interest::ReadWrite => libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLOUT,
+            Interest::Write => libc::EPOLLOUT,
             Interest::Nothing => 0,
         };
         let mut event = libc::epoll_event { events: flags as u32, u64: token.0 };

@@ -15,7 +15,7 @@ use socket2::{SockRef, TcpKeepalive};
 use self::backlog::Backlog;
 use crate::addr::canonical;
 use crate::buffer::{Arena, Parts};
-use crate::options::{TcpOptions, open_tcp};
+use crate::options::{TcpOptions, open_connecting, open_tcp};
 use crate::udp::set_option;
 
 /// How long the other side may be silent before the kernel asks whether it is still there.
@@ -157,6 +157,30 @@ impl TcpStream {
     /// Whatever the kernel or the other side answers.
     pub fn connect(remote: SocketAddr) -> io::Result<Self> {
         Self::new(std::net::TcpStream::connect(remote)?, remote)
+    }
+
+    /// Begins to connect from a port that may be that of a listener. There is room to write when that is done; then
+    /// [`Self::is_connected`] says how it ended.
+    ///
+    /// # Errors
+    /// Whatever the kernel answers at once.
+    pub fn begin_connect(from: SocketAddr, to: SocketAddr) -> io::Result<Self> {
+        Self::new(open_connecting(from, to)?.into(), to)
+    }
+
+    /// Whether the other side has taken the connection yet.
+    ///
+    /// # Errors
+    /// It never will; why, if the kernel knows.
+    pub fn is_connected(&self) -> io::Result<bool> {
+        if let Some(error) = self.inner.take_error()? {
+            return Err(error);
+        }
+        match self.inner.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn new(inner: std::net::TcpStream, remote: SocketAddr) -> io::Result<Self> {

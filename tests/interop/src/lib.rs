@@ -60,7 +60,7 @@ fn configuration(plain: u16, secure: u16) -> String {
     let listener = |protocol: &str, port: u16| {
         format!(
             "  - name: {protocol}\n    protocol: {protocol}\n    address: 127.0.0.1\n    port: {port}\n    \
-             cert: {certificate}\n    key: {key}\n    routes: [loopback]\n"
+             cert: {certificate}\n    key: {key}\n    routes: [loopback, loopback-tcp]\n"
         )
     };
     let listeners = [
@@ -72,7 +72,8 @@ fn configuration(plain: u16, secure: u16) -> String {
     format!(
         "version: v1\nadmin: {{ name: interop/gateway, healthcheck_endpoint: \"\" }}\n\
          auth: {{ type: static, credentials: {{ username: {USERNAME}, password: {PASSWORD} }} }}\n\
-         listeners:\n{}clusters:\n  - name: loopback\n    endpoints: [127.0.0.1]\n",
+         listeners:\n{}clusters:\n  - name: loopback\n    endpoints: [127.0.0.1]\n  \
+         - name: loopback-tcp\n    protocol: TCP\n    endpoints: [127.0.0.1]\n",
         listeners.concat()
     )
 }

@@ -121,6 +121,18 @@ fn packets_that_may_not_be_fragmented() {
     nothing_is_lost(&["-g", "-c"]);
 }
 
+/// RFC 6062: the client connects to the peer through the relay, and data goes over connections of its own.
+#[test]
+fn tcp_relays() {
+    nothing_is_lost(&["-t", "-T", "-y"]);
+}
+
+/// The same, with the echo server as the peer.
+#[test]
+fn tcp_relays_to_a_peer() {
+    nothing_is_lost(&["-t", "-T"]);
+}
+
 #[test]
 fn repeated_permissions_and_bindings() {
     nothing_is_lost(&["-G", "-c"]);

@@ -221,7 +221,7 @@ impl Shard {
         }
     }
 
-    fn report_broken(&self, what: &str, error: &io::Error) {
+    pub(super) fn report_broken(&self, what: &str, error: &io::Error) {
         tracing::error!(target: "stunner", "worker {}: receiving from a {what} socket: {error}", self.index);
     }
 }

@@ -2,7 +2,7 @@
 
 use net::{Interest, Span, Worth};
 use turn::addr::{Client, Family, ListenerId, RelayId};
-use turn::server::{Claim, Output, RelayPort};
+use turn::server::{Claim, Output, PeerProtocol, RelayPort};
 
 use super::{Shard, Source, Turn};
 use crate::relay::{self, Relay};
@@ -16,10 +16,14 @@ impl Shard {
         while let Some(output) = self.server.poll_output() {
             match output {
                 Output::Send { client, message } => self.reply(client, &message),
-                Output::OpenRelay { relay, listener, family, port } => {
-                    self.open_relay(relay, listener, family, port, turn);
+                Output::OpenRelay { relay, listener, protocol, family, port } => {
+                    self.open_relay(relay, listener, (protocol, family), port, turn);
                 }
                 Output::CloseRelay { relay } => self.close_relay(relay),
+                Output::Connect { relay, connection, peer } => self.connect(relay, connection, peer, turn),
+                Output::Join { connection, client, cluster } => self.join(connection, client, cluster),
+                Output::CloseConnection { connection } => self.close_connection(connection, turn),
+                Output::MoveClient { to, .. } => self.moving = Some(to),
                 Output::AllocationCreated { client, .. } => {
                     if let Some(&key) = self.stream_of.get(&client) {
                         self.streams[key].allocated();
@@ -50,12 +54,16 @@ impl Shard {
         &mut self,
         id: RelayId,
         listener: ListenerId,
-        family: Family,
+        (protocol, family): (PeerProtocol, Family),
         port: RelayPort,
         turn: Turn<'_>,
     ) {
         let bind = turn.view.get(listener).and_then(|listener| listener.bind);
         let ip = relay::local_address(family, bind);
+        if protocol == PeerProtocol::Tcp {
+            let opened = self.open_tcp_relay(id, ip);
+            return self.server.handle_relay_opened(id, opened, turn.now);
+        }
         let opened = match port {
             RelayPort::Any => relay::any(ip),
             RelayPort::Even => relay::even(ip),
@@ -91,6 +99,7 @@ impl Shard {
     }
 
     fn close_relay(&mut self, id: RelayId) {
+        self.close_tcp_relay(id);
         let entry = self.sockets.relays.get(id.slot()).and_then(Option::as_ref);
         if entry.is_some_and(|relay| relay.id == id) {
             // What waits for this socket must not leave from the next one in its slot.

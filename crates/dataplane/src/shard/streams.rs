@@ -10,7 +10,7 @@ use turn::server::{DropReason, Verdict};
 
 use super::datagrams::offset_in;
 use super::headless::Payload;
-use super::{ACCEPT_BATCH, ACCEPT_PAUSE, ForStream, STREAM_QUEUE, Shard, Source, Turn};
+use super::{ACCEPT_BATCH, ACCEPT_PAUSE, ForStream, Joint, STREAM_QUEUE, Shard, Source, Turn};
 use crate::metrics::{HandshakeEnd, Meter};
 use crate::pipe::Pipe;
 use crate::stream::{Piece, READ_BUDGET, Stream};
@@ -73,6 +73,9 @@ impl Shard {
     }
 
     pub(super) fn handle_stream(&mut self, key: usize, event: Event, turn: Turn<'_>) {
+        if let Some(joint) = self.streams.get(key).and_then(|stream| stream.joint) {
+            return self.handle_joined(key, joint, event, turn);
+        }
         if event.writable && !self.flush_stream(key) {
             self.close_stream(key, turn);
         }
@@ -88,7 +91,11 @@ impl Shard {
                 return false;
             }
             // What is decrypted already is not announced by the kernel.
-            if !self.streams.get_mut(key).is_some_and(|stream| stream.pipe.has_unread()) {
+            if !self
+                .streams
+                .get_mut(key)
+                .is_some_and(|stream| stream.joint.is_none() && stream.pipe.has_unread())
+            {
                 return true;
             }
         }
@@ -97,6 +104,9 @@ impl Shard {
     fn read_once(&mut self, key: usize, turn: Turn<'_>) -> bool {
         self.make_room(1, turn);
         let Some(stream) = self.streams.get_mut(key) else { return true };
+        if let Some(joint) = stream.joint {
+            return self.carry_from_client(key, joint, turn);
+        }
         if stream.handshaking && !self.handshakes.may_go_on() {
             return true;
         }
@@ -124,10 +134,19 @@ impl Shard {
         // A frame may end the connection it came on.
         while let Some(stream) = self.streams.get_mut(key) {
             let bytes = &self.arena.payload(slot)[at..filled];
+            if stream.joint.is_some() {
+                let bytes = bytes.to_vec();
+                return self.carry_to_peer(key, &bytes, turn);
+            }
             match stream.next(bytes) {
                 Piece::Frame { len, taken } => {
                     if !self.handle_frame(key, slot, at, len, turn) {
                         return false;
+                    }
+                    if let Some(to) = self.moving.take() {
+                        let unread = self.arena.payload(slot)[at..filled].to_vec();
+                        self.hand_over(key, to, unread, turn);
+                        return true;
                     }
                     at += taken;
                 }
@@ -164,6 +183,65 @@ impl Shard {
         }
         self.carry_out(turn);
         true
+    }
+
+    /// Handles what another worker has read.
+    pub(super) fn handle_unread(&mut self, key: usize, unread: &[u8], turn: Turn<'_>) -> bool {
+        self.make_room(1, turn);
+        let Some(slot) = self.arena.take() else { return false };
+        self.arena.payload_mut(slot)[..unread.len()].copy_from_slice(unread);
+        self.handle_frames(key, slot, unread.len(), turn)
+    }
+
+    /// Carries bytes of a connection that is none of messages any more.
+    fn handle_joined(&mut self, key: usize, joint: Joint, event: Event, turn: Turn<'_>) {
+        let is_flushed = event.writable && !matches!(self.streams[key].pipe.flush(), Ok(Flush::Pending));
+        match joint {
+            Joint::Ending if is_flushed || event.readable => self.close_stream(key, turn),
+            Joint::Ending => {}
+            Joint::Peer(peer) => {
+                // An event that was not asked for: the connection was reset.
+                let is_alive =
+                    !event.readable || self.streams[key].reads() && self.carry_from_client(key, joint, turn);
+                if is_alive { self.balance(peer) } else { self.close_stream(key, turn) }
+            }
+        }
+    }
+
+    /// Takes bytes from a client to its peer for as long as the peer has room. Whether the connection is still of use.
+    pub(super) fn carry_from_client(&mut self, key: usize, joint: Joint, turn: Turn<'_>) -> bool {
+        while self.may_carry(joint) {
+            self.make_room(1, turn);
+            let (Some(slot), Some(stream)) = (self.arena.take(), self.streams.get_mut(key)) else {
+                return true;
+            };
+            let buffer = self.arena.payload_mut(slot);
+            let budget = buffer.len().min(READ_BUDGET);
+            let len = match stream.pipe.read(&mut self.ciphertext, &mut buffer[..budget]) {
+                Ok(Read::Data(len)) => len,
+                Ok(Read::Nothing) => return true,
+                Ok(Read::End) | Err(_) => return false,
+            };
+            stream.meter.of(self.index).rx.count(len);
+            let more = stream.pipe.has_unread();
+            let bytes = buffer[..len].to_vec();
+            if !self.carry_to_peer(key, &bytes, turn) {
+                return false;
+            }
+            if !more {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Waits for something of a joined connection.
+    pub(super) fn watch_stream(&mut self, key: usize, interest: Interest) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        if stream.wants(interest) {
+            // It cannot fail for a connection that is in the queue.
+            let _ = self.poller.change(&stream.pipe, Source::Stream(key).token(), interest);
+        }
     }
 
     /// Notes a message for a connection; it is written at the end of the turn, together with others.
@@ -247,8 +325,12 @@ impl Shard {
         stream.meter.of(self.index).closed.add(1);
         let client = stream.client;
         self.stream_of.remove(&client);
+        let joint = stream.joint;
         // The descriptor leaves the event queue as it is closed.
         drop(stream);
+        if let Some(joint) = joint {
+            self.end_client_side(joint, turn);
+        }
         self.server.handle_client_closed(client, turn.now);
         self.carry_out(turn);
     }

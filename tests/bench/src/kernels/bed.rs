@@ -12,7 +12,7 @@ use turn::addr::{Client, ClusterId, ListenerId, PeerAddr, RelayId, Transport};
 use turn::credentials::{Authority, Realm};
 use turn::nonce::NonceKey;
 use turn::server::{
-    AllocationRequest, Denial, Flow, Grant, ListenerPolicy, Output, PeerProtocol, Policy, Ports, QuotaUnit,
+    AllocationRequest, Denial, Flow, Grant, Limits, ListenerPolicy, Output, PeerProtocol, Policy, Ports, QuotaUnit,
     Server, Settings, Verdict,
 };
 use turn::time::Now;
@@ -99,6 +99,8 @@ impl Bed {
             authority: Authority::fixed(realm, &login.username, &login.password),
             relay_v4: Some(Ipv4Addr::LOCALHOST),
             relay_v6: None,
+            relays_tcp: false,
+            limits: Limits::default(),
         });
         let now = Now::new(Instant::now(), 1_800_000_000);
         let mut numbers = Numbers(1);
@@ -154,7 +156,7 @@ impl Bed {
                     self.server.handle_relay_opened(relay, Ok(port), self.now);
                 }
                 Output::AllocationCreated { relay, .. } => self.relays.push(relay),
-                Output::CloseRelay { .. } | Output::AllocationEnded { .. } | Output::Refused(_) => {}
+                _ => {}
             }
         }
     }
