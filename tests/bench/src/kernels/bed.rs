@@ -12,8 +12,8 @@ use turn::addr::{Client, ClusterId, ListenerId, PeerAddr, RelayId, Transport};
 use turn::credentials::{Authority, Realm};
 use turn::nonce::NonceKey;
 use turn::server::{
-    AllocationRequest, Denial, Flow, Grant, Limits, ListenerPolicy, Output, PeerProtocol, Policy, Ports, QuotaUnit,
-    Server, Settings, Verdict,
+    AllocationRequest, Denial, Flow, Grant, Limits, ListenerPolicy, Output, PeerProtocol, Policy, Ports,
+    QuotaUnit, Server, Settings, Verdict,
 };
 use turn::time::Now;
 
