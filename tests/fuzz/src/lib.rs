@@ -2,8 +2,7 @@
 //!
 //! A [`Target`] takes any bytes and panics if a promise is broken. It returns a number that says which way the input
 //! went, so that the runner knows an input that does something new from one that does not: such inputs are changed
-//! further. That needs no instrumentation, and runs under the stable compiler. The targets of `fuzz/` at the root are
-//! calls of the same functions, for cargo-fuzz.
+//! further. That needs no instrumentation, and runs under the stable compiler.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a broken promise is a panic")]
 
@@ -20,7 +19,7 @@ use std::path::PathBuf;
 /// One entry point for arbitrary bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name: that of its folders, and of its file in `fuzz/`.
+    /// Its name, and that of its folders.
     pub name: &'static str,
     /// Panics if a promise is broken; the number tells ways of getting through apart.
     pub run: fn(&[u8]) -> u64,

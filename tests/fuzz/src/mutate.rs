@@ -24,7 +24,7 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], words: &[&[u8]], rng: &mut impl Rng
         2 => on(bytes, at, |byte| *byte = [0, 1, 4, 0x20, 0x7f, 0x80, 0xff][below(rng, 7)]),
         3 => on(bytes, at, |byte| *byte = byte.wrapping_add(1 + below(rng, 4) as u8).wrapping_sub(2)),
         4 => drop(bytes.drain(at..end)),
-        5 => insert(bytes, at, &bytes[at..end].to_vec()),
+        5 => bytes.extend_from_within(at..end),
         6 => bytes.insert(at, rng.next_u32() as u8),
         7 | 8 => insert(bytes, at, words[below(rng, words.len())]),
         _ => {

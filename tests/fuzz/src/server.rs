@@ -254,7 +254,7 @@ impl World {
             }
             12 => {
                 let Some(connection) = self.connections.iter().nth(usize::from(who)).copied() else { return };
-                let is_open = events.byte() % 2 == 0;
+                let is_open = events.byte().is_multiple_of(2);
                 if !is_open {
                     self.connections.remove(&connection);
                 }

@@ -36,10 +36,8 @@ fn discovery_keeps_its_promises() {
 }
 
 #[test]
-fn every_target_has_a_corpus_and_a_file_for_cargo_fuzz() {
+fn every_target_has_a_corpus() {
     for target in TARGETS {
         assert!(target.corpus().read_dir().unwrap().count() > 0, "{}", target.name);
-        let file = format!("{}/../../fuzz/fuzz_targets/{}.rs", env!("CARGO_MANIFEST_DIR"), target.name);
-        assert!(std::fs::read_to_string(&file).unwrap().contains("fuzz_target!"), "{file}");
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Allocation {
     pub(super) permissions: SmallVec<[PermissionKey; 2]>,
     pub(super) channels: SmallVec<[Bound; 1]>,
     /// Those with peers, if it is TCP that is relayed.
-    pub(super) connections: Option<Box<Vec<Connection>>>,
+    pub(super) connections: Option<Vec<Connection>>,
     /// Held only to be dropped.
     pub(super) unit: QuotaUnit,
 }
@@ -86,7 +86,7 @@ impl Allocation {
 
     /// The same for this protocol; UDP is the one it is made for.
     pub(super) fn relaying(self, protocol: PeerProtocol) -> Self {
-        let connections = (protocol == PeerProtocol::Tcp).then(Box::default);
+        let connections = (protocol == PeerProtocol::Tcp).then(Vec::new);
         Self { connections, ..self }
     }
 

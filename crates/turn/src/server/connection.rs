@@ -166,10 +166,8 @@ impl<R: RngCore> Server<R> {
         now: Now,
     ) -> Result<ConnectionId, DropReason> {
         self.handle_timeout(now);
-        let (client, peer, cluster) = self.welcome(relay, peer, policy, now).map_err(|reason| {
-            self.counters.count_drop(reason);
-            reason
-        })?;
+        let welcome = self.welcome(relay, peer, policy, now);
+        let (client, peer, cluster) = welcome.inspect_err(|reason| self.counters.count_drop(*reason))?;
         let id = self.number_connection();
         let stage = Stage::Unbound { until: now.mono + UNBOUND_LIFETIME };
         self.table.add_connection(relay, Connection { id, peer, cluster, stage });

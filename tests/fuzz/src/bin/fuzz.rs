@@ -1,5 +1,6 @@
 //! `fuzz SECONDS [TARGET]...`: looks for inputs that break a promise, each target for so long, and keeps them.
 #![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what it finds is for whoever started it")]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
