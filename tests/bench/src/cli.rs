@@ -114,7 +114,8 @@ impl Run {
         }
         say(&format!("{}; {rounds} rounds of {window} ms\n", machine::describe()))?;
         let mut report = Report::default();
-        for case in &cases {
+        for (number, case) in cases.iter().enumerate() {
+            warn(&format!("{} of {}: {}", number + 1, cases.len(), case.name))?;
             for _ in 0..rounds {
                 report.add(case, self.round(&bench, case, &subjects)?);
             }

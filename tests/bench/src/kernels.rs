@@ -38,6 +38,8 @@ pub const ALL: &[Kernel] = &[
     Kernel { name: "peer-channel-50", prepare: || Bed::new(50).peer_channel() },
     Kernel { name: "peer-channel-20000", prepare: || Bed::new(20_000).peer_channel() },
     Kernel { name: "peer-indication-50", prepare: || Bed::without_channels(50).peer_indication() },
+    Kernel { name: "short-cut-50", prepare: || Bed::headless(50).short_cut() },
+    Kernel { name: "short-cut-20000", prepare: || Bed::headless(20_000).short_cut() },
     Kernel { name: "refresh-50", prepare: || Bed::new(50).refresh() },
     Kernel { name: "refresh-20000", prepare: || Bed::new(20_000).refresh() },
     Kernel { name: "allocate-and-go-50", prepare: || Bed::new(50).allocate_and_go() },

@@ -38,6 +38,8 @@ pub(super) struct Bed {
     clients: Vec<Client>,
     relays: Vec<RelayId>,
     sessions: Vec<Session>,
+    /// The peer of each client.
+    peer: fn(usize) -> SocketAddr,
     next: usize,
 }
 
@@ -82,16 +84,21 @@ impl Policy for Everywhere {
 impl Bed {
     /// A server with so many clients, each with a channel to a peer of its own.
     pub(super) fn new(clients: usize) -> Self {
-        Self::with(clients, Stage::Bound)
+        Self::with(clients, Stage::Bound, peer)
     }
 
     /// The same with permissions, but without channels.
     pub(super) fn without_channels(clients: usize) -> Self {
-        Self::with(clients, Stage::Permitted)
+        Self::with(clients, Stage::Permitted, peer)
+    }
+
+    /// Pairs of clients, each of which has a channel to the relay of the other.
+    pub(super) fn headless(clients: usize) -> Self {
+        Self::with(clients, Stage::Bound, |number| SocketAddr::new(SERVER.ip(), relay_port(number ^ 1)))
     }
 
     #[expect(clippy::disallowed_methods, reason = "any instant will do: time stands still here")]
-    fn with(clients: usize, stage: Stage) -> Self {
+    fn with(clients: usize, stage: Stage, peer: fn(usize) -> SocketAddr) -> Self {
         let login = Rc::new(login());
         let realm = Realm::new("bench").unwrap_or_else(|_| unreachable!("it is short"));
         let policy = Everywhere(ListenerPolicy {
@@ -113,6 +120,7 @@ impl Bed {
             clients: Vec::new(),
             relays: Vec::new(),
             sessions: Vec::new(),
+            peer,
             next: 0,
         };
         (0..clients).for_each(|_| bed.add(stage));
@@ -123,7 +131,7 @@ impl Bed {
     fn add(&mut self, stage: Stage) {
         self.now.mono += PAUSE;
         let number = self.clients.len();
-        let session = Session::new(Rc::clone(&self.login), number, peer(number));
+        let session = Session::new(Rc::clone(&self.login), number, (self.peer)(number));
         let remote = SocketAddr::new(place::client(number), CLIENTS_PORT);
         self.clients.push(Client::new(ListenerId(0), remote, SERVER));
         self.sessions.push(session);
@@ -152,8 +160,7 @@ impl Bed {
                     assert!(matches!(outcome, Outcome::More | Outcome::Reached), "{outcome:?}");
                 }
                 Output::OpenRelay { relay, .. } => {
-                    let port = 10_000 + (number % 50_000) as u16;
-                    self.server.handle_relay_opened(relay, Ok(port), self.now);
+                    self.server.handle_relay_opened(relay, Ok(relay_port(number)), self.now);
                 }
                 Output::AllocationCreated { relay, .. } => self.relays.push(relay),
                 _ => {}
@@ -178,6 +185,27 @@ impl Bed {
             panic!("peer {number} may send");
         };
         black_box(via.write_header(peer, payload.len(), header).is_ok());
+    }
+
+    fn take_across(&mut self, number: usize, packet: &[u8], header: &mut [u8]) {
+        let verdict = self.server.handle_client(self.clients[number], packet, &self.policy, self.now);
+        let Verdict::ToPeer { relay, peer, payload, .. } = verdict else {
+            panic!("client {number} may send");
+        };
+        let verdict = self.server.handle_own_peer(relay, peer, payload, self.now);
+        let Some(Verdict::ToClient { via, peer, payload, .. }) = black_box(verdict) else {
+            panic!("the partner of client {number} may receive");
+        };
+        black_box(via.write_header(peer, payload.len(), header).is_ok());
+    }
+
+    /// ChannelData from a client for another one, and the header in front of it.
+    pub(super) fn short_cut(mut self) -> Box<dyn FnMut()> {
+        let (packet, mut header) = (channel_data(), [0; 4]);
+        Box::new(move || {
+            let number = self.step();
+            self.take_across(number, black_box(&packet), &mut header);
+        })
     }
 
     /// ChannelData from a client.
@@ -246,6 +274,10 @@ impl Bed {
     }
 }
 
+fn relay_port(number: usize) -> u16 {
+    10_000 + (number % 50_000) as u16
+}
+
 fn peer(number: usize) -> SocketAddr {
     let address = SocketAddr::new(place::peer(number), PEERS_PORT);
     PeerAddr::new(address).map_or(address, PeerAddr::get)
@@ -282,6 +314,12 @@ mod tests {
             bed.take_from_peer(number, &[0; SPEECH], &mut header);
             assert_eq!(ChannelData::parse(&[&header[..], &[0; SPEECH]].concat()).unwrap().channel, CHANNEL);
         }
+    }
+
+    #[test]
+    fn packets_pass_between_clients() {
+        let mut repeat = Bed::headless(4).short_cut();
+        (0..10).for_each(|_| repeat());
     }
 
     #[test]
