@@ -179,6 +179,14 @@ impl<'q> Run<'q> {
         &self.waiting[place(self.order[index])]
     }
 
+    /// A single datagram that leaves as it lies and from whatever address, if that is all there is.
+    fn plain(self) -> Option<(Span, SocketAddr)> {
+        let [_] = self.order else { return None };
+        let Waiting { parts, outgoing } = self.get(0);
+        let is_plain = parts.head.is_none() && parts.padding == 0 && outgoing.from.is_none();
+        is_plain.then_some((parts.body, outgoing.to))
+    }
+
     fn iter(self) -> impl Iterator<Item = &'q Waiting> {
         self.order.iter().map(move |entry| &self.waiting[place(*entry)])
     }

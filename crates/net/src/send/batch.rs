@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "sendmmsg takes arrays of raw pointers")]
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::{Run, Sent, Waiting};
@@ -57,6 +58,9 @@ impl Batch {
 
     /// Sends datagrams of one socket, in order, in trains as far as the kernel takes them.
     pub(super) fn send(&mut self, mut run: Run<'_>, arena: &Arena, socket: &UdpSocket) -> Sent {
+        if let Some((span, to)) = run.plain() {
+            return send_alone(arena.bytes(span), to, socket);
+        }
         let mut total = Sent::default();
         while run.len() > 0 {
             self.prepare(run, arena, socket, usize::from(socket.longest_in_train()));
@@ -163,21 +167,29 @@ impl Batch {
     }
 }
 
+/// Sends one datagram without extras, as most relay sockets have at a time: it needs no arrays, and costs the kernel
+/// less this way.
+fn send_alone(bytes: &[u8], to: SocketAddr, socket: &UdpSocket) -> Sent {
+    let mut total = Sent::default();
+    let mut name = EMPTY_NAME;
+    let name_len = encode_name(&mut name, to, socket.is_ipv6());
+    loop {
+        let (descriptor, flags) = (socket.as_fd().as_raw_fd(), libc::MSG_DONTWAIT);
+        let (data, name) = (bytes.as_ptr().cast(), (&raw const name).cast());
+        // SAFETY: the kernel reads the lengths given of bytes and a name that live through the call.
+        let sent = unsafe { libc::sendto(descriptor, data, bytes.len(), flags, name, name_len) };
+        let result = usize::try_from(sent).map_err(|_| io::Error::last_os_error());
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+            continue;
+        }
+        total.count(result, 1);
+        return total;
+    }
+}
+
 /// Hands prepared messages to the kernel. Returns how many it took, or -1.
 fn transmit(socket: &UdpSocket, messages: &mut [libc::mmsghdr]) -> libc::c_int {
     let (descriptor, flags) = (socket.as_fd().as_raw_fd(), libc::MSG_DONTWAIT);
-    if let [mmsghdr] = messages
-        && let header = &mmsghdr.msg_hdr
-        && (header.msg_iovlen, header.msg_controllen) == (1, 0)
-    {
-        // One message without extras, as most relay sockets have at a time, costs the kernel less this way.
-        // SAFETY: as below; the header has one vector.
-        let sent = unsafe {
-            let libc::iovec { iov_base, iov_len } = *header.msg_iov;
-            libc::sendto(descriptor, iov_base, iov_len, flags, header.msg_name.cast(), header.msg_namelen)
-        };
-        return if sent < 0 { -1 } else { 1 };
-    }
     // SAFETY: the headers were filled by `prepare`, which every call follows, from an arena that is still
     // borrowed; names, controls and vectors they point to are not touched until it is called again. The kernel only
     // reads through them.
