@@ -6,7 +6,7 @@ mod common;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use common::{Gateway, Text, address, await_that, echo, static_user};
@@ -22,6 +22,7 @@ const GROWTH: u64 = 32 << 20;
 
 /// A client that sends and never stops to look.
 struct Flood {
+    sent: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     _deaf: UdpSocket,
@@ -36,9 +37,14 @@ impl Flood {
         client.channel_bind(0x4000, deaf.local_addr().unwrap()).unwrap();
         drop(client);
         let stop = Arc::new(AtomicBool::new(false));
-        let (to, stopped) = (gateway.address(), Arc::clone(&stop));
-        let thread = thread::spawn(move || send_all_the_time(local, to, &stopped));
-        Self { stop, thread: Some(thread), _deaf: deaf }
+        let sent = Arc::new(AtomicU64::new(0));
+        let (to, count, stopped) = (gateway.address(), Arc::clone(&sent), Arc::clone(&stop));
+        let thread = thread::spawn(move || send_all_the_time(local, to, &count, &stopped));
+        Self { sent, stop, thread: Some(thread), _deaf: deaf }
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 }
 
@@ -50,7 +56,7 @@ impl Drop for Flood {
 }
 
 /// One by one, so that they cost the receiver more than the sender.
-fn send_all_the_time(local: SocketAddr, to: SocketAddr, stop: &AtomicBool) {
+fn send_all_the_time(local: SocketAddr, to: SocketAddr, sent: &AtomicU64, stop: &AtomicBool) {
     const BATCH: usize = 64;
     let options = UdpOptions { send_trains: false, ..UdpOptions::RELAY };
     let socket = net::UdpSocket::bind(local, &options).unwrap();
@@ -62,7 +68,7 @@ fn send_all_the_time(local: SocketAddr, to: SocketAddr, stop: &AtomicBool) {
         for _ in 0..BATCH {
             queue.push(Outgoing { socket: 0, span, to, from: None, dont_fragment: false });
         }
-        queue.flush(&arena, |_| Some(&socket));
+        sent.fetch_add(queue.flush(&arena, |_| Some(&socket)).sent as u64, Ordering::Relaxed);
     }
 }
 
@@ -93,7 +99,8 @@ fn requests_are_answered_while_packets_are_dropped() {
     old.channel_bind(0x4000, peer.address()).unwrap();
     let floods: Vec<Flood> = (0..FLOODS).map(|_| Flood::start(&gateway)).collect();
     await_that("packets are dropped", || dropped(gateway.port) > 10_000);
-    let (dropped_before, resident_before) = (dropped(gateway.port), resident());
+    let sent = || floods.iter().map(Flood::sent).sum::<u64>();
+    let (dropped_before, sent_before, resident_before) = (dropped(gateway.port), sent(), resident());
     for number in 0..REQUESTS {
         assert_eq!(old.refresh(600).unwrap(), 600);
         let mut new = if number % 2 == 0 { gateway.udp() } else { gateway.tcp() };
@@ -101,7 +108,11 @@ fn requests_are_answered_while_packets_are_dropped() {
         new.channel_bind(0x4000, peer.address()).unwrap();
         assert_eq!(new.refresh(0).unwrap(), 0);
     }
-    assert!(dropped(gateway.port) > dropped_before, "there were too many packets all the time");
+    let (dropped, sent) = (dropped(gateway.port) - dropped_before, sent() - sent_before);
+    assert!(
+        2 * dropped >= sent,
+        "{sent} packets were not twice as many as were relayed: {dropped} were dropped"
+    );
     let grown = resident().saturating_sub(resident_before);
     assert!(grown < GROWTH, "{grown} bytes more");
     drop(floods);
