@@ -40,6 +40,10 @@ bless: ## accept what the golden tests print now; read the diff before committin
 crds: ## write the custom resource definitions anew, into deploy/crds
 	BLESS=1 cargo test --locked -p gateway --test crds
 
+.PHONY: manifests
+manifests: ## write what is made from the chart and the definitions of kinds anew
+	BLESS=1 cargo test --locked -p install --test install
+
 # ARGS goes to the program, as in `make bench ARGS="--only headless --rounds 9"`; ARGS=--help says more.
 .PHONY: bench
 bench: ## this project, coturn and a bare forwarder in one table of measurements

@@ -30,6 +30,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("stunner-auth", &["auth", "cds", "config", "flags", "logs"]),
     ("stunnerctl", &["client", "cds", "gateway", "config", "flags", "logs"]),
     ("turncat", &["client", "cds", "config", "flags", "logs"]),
+    ("health", &[]),
     ("icetester", &["client", "config", "logs"]),
     // tests: these ship nothing, and nothing that ships may run with them
     ("kit", &["stun"]),

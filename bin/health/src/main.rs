@@ -1,0 +1,80 @@
+//! `health URL...`: ends with 0 if everything named is well, else with 1 and the reason.
+//!
+//! Images of this project have no shell and nothing that could fetch a URL; this is for their health checks.
+#![forbid(unsafe_code)]
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{TcpStream, ToSocketAddrs as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+/// For each step of a check.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+const USAGE: &str = "usage: health URL...
+  http://HOST:PORT/PATH   is well if the answer is 2xx
+  tcp://HOST:PORT         is well if a connection is accepted
+";
+
+fn main() -> ExitCode {
+    let urls: Vec<String> = std::env::args().skip(1).collect();
+    if urls.is_empty() || urls.iter().any(|url| url == "--help" || url == "-h") {
+        say(USAGE);
+        return ExitCode::from(u8::from(urls.is_empty()) * 2);
+    }
+    let failed = urls.iter().filter_map(|url| check(url).err().map(|error| format!("{url}: {error}\n")));
+    match failed.reduce(|all, one| all + &one) {
+        Some(reasons) => {
+            say(&reasons);
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn check(url: &str) -> Result<(), String> {
+    match url.split_once("://") {
+        Some(("tcp", address)) => connect(address).map(drop),
+        Some(("http", rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let line = status(host, path)?;
+            let code = line.split(' ').nth(1).unwrap_or_default();
+            if code.len() == 3 && code.starts_with('2') { Ok(()) } else { Err(line) }
+        }
+        _ => Err("write http://HOST:PORT/PATH or tcp://HOST:PORT".to_owned()),
+    }
+}
+
+fn connect(address: &str) -> Result<TcpStream, String> {
+    let addresses = address.to_socket_addrs().map_err(|error| error.to_string())?;
+    let mut reason = "no address".to_owned();
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    Err(reason)
+}
+
+/// The first line of an answer.
+fn status(host: &str, path: &str) -> Result<String, String> {
+    let mut stream = connect(host)?;
+    let mut ask = || -> io::Result<Vec<u8>> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+        let mut start = vec![0; 128];
+        let length = stream.read(&mut start)?;
+        start.truncate(length);
+        Ok(start)
+    };
+    let start = ask().map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&start).lines().next().unwrap_or("no answer").to_owned())
+}
+
+fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,10 @@
+//! What people install is what the pages say, refuses what makes no sense, and asks for no more than it needs.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod chart;
+mod definitions;
+mod examples;
+mod manifests;
+mod monitoring;
+mod roles;
+mod values;
