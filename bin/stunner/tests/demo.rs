@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use kit::{Credentials, Process, TurnClient, binary, free_port, temp_dir, workspace};
+use kit::{Credentials, Process, TurnClient, Way, binary, free_port, temp_dir, workspace};
 
 /// A running demo on ports of its own.
 struct Demo {
@@ -50,6 +50,7 @@ fn command(gateway: u16, auth: u16, discovery: u16, app: u16) -> Command {
     command.args(["--gateway-port", &gateway.to_string(), "--app-port", &app.to_string()]);
     command.args(["--auth-address", &format!("127.0.0.1:{auth}")]);
     command.args(["--discovery-address", &format!("127.0.0.1:{discovery}")]);
+    Way::chosen().tell(&mut command, "--workers");
     command
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::{fs, thread};
 
-use kit::{Credentials, Deadline, EchoPeer, Process, TurnClient, free_port};
+use kit::{Credentials, Deadline, EchoPeer, Process, TurnClient, Way, free_port};
 
 fn stunnerd(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stunnerd"));
@@ -110,6 +110,9 @@ fn get(port: u16, path: &str) -> Option<String> {
 fn start(arguments: &[&str]) -> Process {
     let mut command = stunnerd(arguments);
     command.env("STUNNER_ADDR", "127.0.0.1");
+    if !arguments.contains(&"-u") {
+        Way::chosen().tell(&mut command, "--udp-thread-num");
+    }
     Process::spawn(command)
 }
 

@@ -39,6 +39,7 @@ mod security;
 mod shard;
 mod status;
 mod stream;
+mod sync;
 mod view;
 
 use std::collections::BTreeMap;

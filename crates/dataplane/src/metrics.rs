@@ -3,6 +3,7 @@
 
 mod collector;
 mod process;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -13,24 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use turn::server::{Counters, DropReason, RejectReason};
 
 pub(crate) use collector::encode;
-
-/// A counter with a single writer, who needs no atomic read-modify-write.
-#[derive(Debug, Default)]
-pub(crate) struct Tally(AtomicU64);
-
-impl Tally {
-    pub(crate) fn add(&self, count: u64) {
-        self.0.store(self.get().wrapping_add(count), Ordering::Relaxed);
-    }
-
-    fn set(&self, count: u64) {
-        self.0.store(count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+pub(crate) use tally::Tally;
 
 /// Packets and bytes in one direction.
 #[derive(Debug, Default)]

@@ -196,8 +196,7 @@ fn c05_an_old_configuration_serves_traffic() {
     ] {
         let yaml = text.clone().auth(auth).yaml().replace("version: v1", "version: v1alpha1");
         let config = config::Config::parse(&yaml, &config::env::empty).unwrap();
-        let dataplane =
-            dataplane::Dataplane::start(dataplane::Options { workers: 1, ..Default::default() }).unwrap();
+        let dataplane = dataplane::Dataplane::start(common::options()).unwrap();
         dataplane.apply(&[("gw".to_owned(), config)].into()).unwrap();
         allocates_and_echoes(TurnClient::udp(common::address(text.port)).with(credentials));
     }

@@ -261,10 +261,9 @@ fn a_slow_reader_gets_answers_and_what_is_new() {
 #[test]
 fn silent_and_idle_connections_are_closed_and_those_with_an_allocation_are_not() {
     let options = |first_message_timeout, idle_timeout| Options {
-        workers: 1,
         first_message_timeout,
         idle_timeout,
-        ..Options::default()
+        ..common::options()
     };
     let text = Text::new();
     let gateway = Gateway::with_options(&text, options(Duration::from_millis(100), kit::PATIENCE));

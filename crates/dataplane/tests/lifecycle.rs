@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use common::{GATEWAY, Gateway, Text, address, code, get};
+use common::{GATEWAY, Gateway, Text, address, code, get, options};
 use dataplane::{Dataplane, Options, Phase};
 use kit::EchoPeer;
 
@@ -17,7 +17,7 @@ fn status_line(address: SocketAddr, path: &str) -> String {
 }
 
 fn start() -> Dataplane {
-    Dataplane::start(Options { workers: 1, ..Options::default() }).unwrap()
+    Dataplane::start(options()).unwrap()
 }
 
 #[test]
@@ -99,8 +99,7 @@ fn l03_a_draining_process_is_live_but_not_ready_and_a_stopped_one_is_neither() {
 #[test]
 fn a_process_forced_ready_stays_ready_but_not_before_its_first_configuration() {
     let health = address(kit::free_port());
-    let dataplane =
-        Dataplane::start(Options { workers: 1, force_ready: true, ..Options::default() }).unwrap();
+    let dataplane = Dataplane::start(Options { force_ready: true, ..options() }).unwrap();
     let text = Text::new().admin(&format!("healthcheck_endpoint: 'http://{health}'"));
     dataplane.apply(&[(GATEWAY.to_owned(), text.config())].into()).unwrap();
     dataplane.drain();
@@ -178,7 +177,7 @@ fn secrets_and_tls_private_keys_on_an_open_status_port() {
 #[test]
 fn a_dry_run_is_ready_and_opens_nothing() {
     let text = Text::new();
-    let dataplane = Dataplane::start(Options { workers: 1, dry_run: true, ..Options::default() }).unwrap();
+    let dataplane = Dataplane::start(Options { dry_run: true, ..options() }).unwrap();
     dataplane.apply(&[(GATEWAY.to_owned(), text.config())].into()).unwrap();
     assert!(dataplane.ready());
     assert!(std::net::TcpListener::bind(address(text.port)).is_ok());

@@ -185,7 +185,7 @@ fn garbage_in_tls_ends_its_connection_only() {
 fn a_handshake_that_stalls_is_closed_in_time() {
     let (pair, port) = (Pair::new(), kit::free_port());
     let timeout = Duration::from_millis(300);
-    let options = Options { workers: 1, first_message_timeout: timeout, ..Options::default() };
+    let options = Options { first_message_timeout: timeout, ..common::options() };
     let _gateway = Gateway::with_options(&text(&pair, "TURN-TLS", port), options);
     let mut silent = TcpStream::connect(address(port)).unwrap();
     let mut half = TcpStream::connect(address(port)).unwrap();
@@ -203,7 +203,8 @@ fn a_flood_of_handshakes_displaces_only_its_own() {
     const FLOOD: usize = 600;
     let (pair, port, metrics) = (Pair::new(), kit::free_port(), address(kit::free_port()));
     let admin = format!("healthcheck_endpoint: '', metrics_endpoint: 'http://{metrics}'");
-    let _gateway = Gateway::start(&text(&pair, "TURN-TLS", port).admin(&admin));
+    // The limits are each worker's.
+    let _gateway = Gateway::with_workers(&text(&pair, "TURN-TLS", port).admin(&admin), 1);
     let mut call = Call::start(tls(port));
     let mut flood: Vec<TcpStream> = (0..FLOOD).map(|_| TcpStream::connect(address(port)).unwrap()).collect();
     for stream in &mut flood {

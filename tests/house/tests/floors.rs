@@ -36,6 +36,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("kit", &["stun"]),
     ("cluster", &["kit"]),
     ("house", &[]),
+    ("models", &[]),
 ];
 
 /// What keeps a value from being pure: clocks and sockets behind an executor, or another system's client.

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kit::{Credentials, Process, TurnClient, await_tcp, binary, free_port, temp_dir};
+use kit::{Credentials, Process, TurnClient, Way, await_tcp, binary, free_port, temp_dir};
 use tempfile::TempDir;
 
 /// The name that clients log in with.
@@ -40,6 +40,7 @@ impl Gateway {
             .expect("a file for the configuration");
         let mut command = Command::new(binary("stunnerd"));
         command.arg("--config").arg(&file);
+        Way::chosen().tell(&mut command, "--udp-thread-num");
         let process = Process::spawn(command);
         await_tcp(plain);
         await_tcp(secure);

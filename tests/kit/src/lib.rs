@@ -16,6 +16,7 @@ mod place;
 mod port;
 mod process;
 mod turn;
+mod way;
 
 pub use clock::{Deadline, PATIENCE};
 pub use echo::{EchoPeer, TcpEchoPeer};
@@ -27,3 +28,4 @@ pub use turn::{
     AllocateOptions, Allocation, Answer, Closed, Credentials, Event, Failure, Refusal, Request, Stream,
     TurnClient, trusting_tls,
 };
+pub use way::Way;

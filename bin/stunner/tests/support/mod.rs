@@ -5,12 +5,13 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    num::NonZeroUsize,
     path::PathBuf,
     process::{Command, Output},
     time::Duration,
 };
 
-use kit::{Credentials, Deadline, EchoPeer, Event, Process, TurnClient, free_port, temp_dir};
+use kit::{Credentials, Deadline, EchoPeer, Event, Process, TurnClient, Way, free_port, temp_dir};
 use tempfile::TempDir;
 
 /// Where the gateway of a test is.
@@ -102,8 +103,10 @@ impl Files {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stunner"));
         command
-            .args(["up", "--address", GATEWAY, "--workers", "2", "--log", "all:INFO,http-server:WARN", "-f"])
+            .args(["up", "--address", GATEWAY, "--log", "all:INFO,http-server:WARN", "-f"])
             .arg(self.directory.path());
+        let way = Way::chosen();
+        Way { workers: way.workers.or(NonZeroUsize::new(2)), ..way }.tell(&mut command, "--workers");
         for service in ["--discovery-address", "--auth-address", "--status-address"] {
             command.args([service, "127.0.0.1:0"]);
         }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use net::{Parts, Slot, Span, Waker, Worth};
 use turn::addr::{Client, ClusterId, PeerAddr, RelayId, Transport};
-use turn::server::{Change, Verdict, Via};
+use turn::server::{Change, Inbound, Verdict, Via};
 
 use super::{Shard, Turn};
-use crate::neighbours::{Entry, Mailbox, Neighbours};
+use crate::neighbours::{Entry, Letter, Neighbours};
 
 /// The largest payload of a UDP datagram in IPv4. A longer one could not be sent from a relay socket either.
 const LONGEST: usize = 65_507;
@@ -28,10 +28,18 @@ pub(super) struct Payload {
     front: usize,
 }
 
-/// What became of a packet for another worker's client.
+/// Who gets a packet, and how.
+struct Receiver {
+    client: Client,
+    via: Via,
+    peer: PeerAddr,
+    cluster: ClusterId,
+}
+
+/// What becomes of a packet for a client of this process.
 enum Passed {
     /// It is to be sent from here.
-    Here(Client, Via, PeerAddr, ClusterId),
+    Here(Receiver),
     /// It is with the other worker, or was dropped.
     Done,
     /// The long way is the only one.
@@ -106,12 +114,7 @@ impl Shard {
             None => self.ask_neighbours(relay, peer, data, turn),
         };
         match passed {
-            Passed::Here(client, via, peer, cluster) => {
-                if let Some(meter) = turn.view.cluster(cluster) {
-                    meter.of(self.index).rx.count(data.len);
-                }
-                self.send_wrapped(client, via, peer, data);
-            }
+            Passed::Here(to) => self.pass_on(to, data, turn),
             Passed::Done => self.counters_changed = true,
             Passed::Not => return false,
         }
@@ -126,7 +129,7 @@ impl Shard {
         let payload = &self.arena.payload(data.slot)[data.at..data.at + data.len];
         let (sockets, server) = (&self.sockets.udp, &mut self.server);
         let stats = self.metrics.worker(self.index);
-        let pass_on = |Entry { worker, inbound }: &Entry| {
+        let pass_to = |Entry { worker, relay, about: inbound }: &Entry<Inbound>| {
             let id = inbound.client().listener();
             match turn.view.get(id).map(|listener| listener.policy.transport) {
                 // From a socket of this worker that has the same address.
@@ -135,7 +138,7 @@ impl Shard {
                 }
                 // Whoever has the connection decides.
                 Some(Transport::Tcp | Transport::Tls | Transport::Dtls) => {
-                    if neighbours.mailbox(*worker).post(inbound.relay(), from.get(), payload).is_err() {
+                    if neighbours.mailbox(*worker).post(*relay, from.get(), payload).is_err() {
                         stats.mailbox_full.add(1);
                     }
                     to_ring[*worker] = true;
@@ -144,12 +147,16 @@ impl Shard {
                 Some(Transport::Udp) | None => Passed::Not,
             }
         };
-        neighbours.look_up(peer.get(), pass_on).unwrap_or(Passed::Not)
+        neighbours.relays.look_up(peer.get(), pass_to).unwrap_or(Passed::Not)
     }
 
     /// Sends data to a client behind a new header: in the place of the old one, or elsewhere if that is too short.
-    fn send_wrapped(&mut self, client: Client, via: Via, peer: PeerAddr, data: Payload) {
+    fn pass_on(&mut self, to: Receiver, data: Payload, turn: Turn<'_>) {
+        let Receiver { client, via, peer, cluster } = to;
         let Payload { slot, at, len, front } = data;
+        if let Some(meter) = turn.view.cluster(cluster) {
+            meter.of(self.index).rx.count(len);
+        }
         let header_len = via.header_len(peer);
         let padding = via.padding_len(len) as u8;
         let in_place = header_len <= front;
@@ -193,10 +200,12 @@ impl Shard {
             match change {
                 Change::Changed(relay) => {
                     if let Some((relayed, inbound)) = self.server.inbound(relay) {
-                        neighbours.publish(relayed, self.index, inbound);
+                        neighbours.relays.publish(relayed.get(), self.index, relay, inbound);
                     }
                 }
-                Change::Ended(relay, relayed) => neighbours.withdraw(relayed, self.index, relay),
+                Change::Ended(relay, relayed) => {
+                    neighbours.relays.withdraw(relayed.get(), self.index, relay);
+                }
             }
         }
     }
@@ -204,31 +213,23 @@ impl Shard {
     /// Handles what other workers have for clients of this one.
     pub(super) fn read_mail(&mut self, turn: Turn<'_>) {
         let Some(neighbours) = self.short_cut.neighbours.clone() else { return };
-        let mailbox = neighbours.mailbox(self.index);
-        for _ in 0..Mailbox::CAPACITY {
-            self.make_room(1, turn);
-            let Some(slot) = self.arena.take() else { return };
-            let arena = &mut self.arena;
-            let letter = mailbox.open(|letter| {
-                let len = letter.payload.len();
-                let data = Payload::new(slot, 0, Via::MAX_HEADER_LEN, len);
-                arena.payload_mut(slot)[data.at..data.at + len].copy_from_slice(&letter.payload);
-                (letter.relay, letter.from, data)
-            });
-            let Some((relay, from, data)) = letter else { return };
-            let payload = &self.arena.payload(slot)[data.at..data.at + data.len];
-            match Passed::by(self.server.handle_peer(relay, from, payload, turn.now)) {
-                Passed::Here(client, via, peer, cluster) => {
-                    if let Some(meter) = turn.view.cluster(cluster) {
-                        meter.of(self.index).rx.count(data.len);
-                    }
-                    self.send_wrapped(client, via, peer, data);
+        neighbours.mailbox(self.index).empty(|letter| self.deliver(letter, turn));
+    }
+
+    fn deliver(&mut self, letter: &Letter, turn: Turn<'_>) {
+        self.make_room(1, turn);
+        let (slot, at_once) = self.take_slot();
+        let data = Payload::new(slot, 0, Via::MAX_HEADER_LEN, letter.payload.len());
+        self.arena.payload_mut(slot)[data.at..data.at + data.len].copy_from_slice(&letter.payload);
+        let verdict = self.server.handle_peer(letter.relay, letter.from, &letter.payload, turn.now);
+        match Passed::by(verdict) {
+            Passed::Here(to) => {
+                self.pass_on(to, data, turn);
+                if at_once {
+                    self.send_all();
                 }
-                Passed::Done | Passed::Not => self.counters_changed = true,
             }
-        }
-        if !mailbox.is_empty() {
-            mailbox.ring();
+            Passed::Done | Passed::Not => self.counters_changed = true,
         }
     }
 }
@@ -236,7 +237,9 @@ impl Shard {
 impl Passed {
     fn by(verdict: Verdict<'_>) -> Self {
         match verdict {
-            Verdict::ToClient { client, via, peer, cluster, .. } => Self::Here(client, via, peer, cluster),
+            Verdict::ToClient { client, via, peer, cluster, .. } => {
+                Self::Here(Receiver { client, via, peer, cluster })
+            }
             Verdict::Dropped(_) | Verdict::Control | Verdict::ToPeer { .. } => Self::Done,
         }
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use config::Config;
 use dataplane::{ApplyError, Dataplane, Options, Report};
-use kit::{Credentials, Deadline, EchoPeer, Failure, TurnClient};
+use kit::{Credentials, Deadline, EchoPeer, Failure, TurnClient, Way};
 
 /// The name of the gateway in every fixture.
 pub(crate) const GATEWAY: &str = "test/gateway";
@@ -141,13 +142,13 @@ pub(crate) fn cluster(name: &str, endpoints: &str) -> String {
 }
 
 impl Gateway {
-    /// Starts with one worker.
+    /// Starts with one worker, unless another way was chosen.
     pub(crate) fn start(text: &Text) -> Self {
-        Self::with_workers(text, 1)
+        Self::with_options(text, options())
     }
 
     pub(crate) fn with_workers(text: &Text, workers: usize) -> Self {
-        Self::with_options(text, Options { workers, ..Options::default() })
+        Self::with_options(text, Options { workers, ..options() })
     }
 
     pub(crate) fn with_options(text: &Text, options: Options) -> Self {
@@ -183,6 +184,16 @@ impl Gateway {
     #[track_caller]
     pub(crate) fn await_allocations(&self, count: usize) {
         await_that("so many allocations", || self.dataplane.allocations() == count);
+    }
+}
+
+/// One worker, unless another way was chosen.
+pub(crate) fn options() -> Options {
+    let way = Way::chosen();
+    Options {
+        workers: way.workers.map_or(1, NonZeroUsize::get),
+        headless_short_cut: way.takes_short_cut,
+        ..Options::default()
     }
 }
 
