@@ -36,6 +36,9 @@ pub struct Admin {
     /// Network interfaces to offload on, sorted; empty means all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub offload_interfaces: Vec<String>,
+    /// What one client may have at a time. The original knows no such section and ignores it.
+    #[serde(skip_serializing_if = "Limits::is_default")]
+    pub limits: Limits,
     /// Licence of the original's paid features. Stored and passed on; every feature works without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license_config: Option<LicenseConfig>,
@@ -57,6 +60,29 @@ impl Admin {
     pub fn healthcheck(&self) -> Result<Option<HttpEndpoint>, Error> {
         let endpoint = self.healthcheck_endpoint.as_deref().unwrap_or(DEFAULT_HEALTHCHECK_ENDPOINT);
         HttpEndpoint::parse(endpoint, 8086).map_err(|error| error.within("healthcheck_endpoint"))
+    }
+}
+
+/// What one client may have at a time; 0 is the default of each, which is given with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Permissions of one allocation: 256.
+    #[serde(skip_serializing_if = "is_zero_u16")]
+    pub permissions: u16,
+    /// Channels of one allocation: 256.
+    #[serde(skip_serializing_if = "is_zero_u16")]
+    pub channels: u16,
+    /// TCP connections between one allocation and peers, those under way included: 64.
+    #[serde(skip_serializing_if = "is_zero_u16")]
+    pub connections: u16,
+    /// Allocations of one IPv4 address, or of one IPv6 network of 64 bits: no limit.
+    #[serde(skip_serializing_if = "is_zero_u16")]
+    pub allocations_per_address: u16,
+}
+
+impl Limits {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -122,6 +148,10 @@ impl Serialize for OffloadEngine {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
+}
+
+fn is_zero_u16(number: &u16) -> bool {
+    *number == 0
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -3,7 +3,8 @@
 use std::str::FromStr;
 
 use crate::{
-    Admin, Auth, AuthKind, Cluster, Config, Credentials, Error, LicenseConfig, Listener, Secret, Version,
+    Admin, Auth, AuthKind, Cluster, Config, Credentials, Error, LicenseConfig, Limits, Listener, Secret,
+    Version,
     env::{self, Lookup},
     yaml::{self, Node},
 };
@@ -66,7 +67,23 @@ impl<'e> Section<'e> {
             user_quota: u32::try_from(self.integer("user_quota")?.max(0)).unwrap_or(u32::MAX),
             offload_engine: self.named("offload_engine")?,
             offload_interfaces: self.texts("offload_interfaces")?,
+            limits: self.section("limits", Self::limits)?,
             license_config: self.optional_section("license_config", Self::license)?,
+        })
+    }
+
+    fn limits(mut self) -> Result<Limits, Error> {
+        let mut limit = |key| {
+            let number = self.integer(key)?;
+            let problem =
+                || Error::new(key, format!("not a limit: {number}"), "give a number from 0 to 65535");
+            u16::try_from(number).map_err(|_| problem())
+        };
+        Ok(Limits {
+            permissions: limit("permissions")?,
+            channels: limit("channels")?,
+            connections: limit("connections")?,
+            allocations_per_address: limit("allocations_per_address")?,
         })
     }
 
@@ -110,6 +127,8 @@ impl<'e> Section<'e> {
             bind_address: self.optional_text("bind_address")?.filter(|address| !address.is_empty()),
             cert: self.text("cert")?,
             key: self.text("key")?.into(),
+            relay_ports: self.optional_text("relay_ports")?.filter(|ports| !ports.is_empty()),
+            alternate_server: self.optional_text("alternate_server")?.filter(|server| !server.is_empty()),
             routes: self.texts("routes")?,
         })
     }

@@ -25,7 +25,7 @@ mod wire;
 pub mod yaml;
 
 pub use admin::{
-    Admin, DEFAULT_HEALTHCHECK_ENDPOINT, DEFAULT_LOGLEVEL, DEFAULT_NAME, LicenseConfig, OffloadEngine,
+    Admin, DEFAULT_HEALTHCHECK_ENDPOINT, DEFAULT_LOGLEVEL, DEFAULT_NAME, LicenseConfig, Limits, OffloadEngine,
 };
 pub use auth::{Auth, AuthKind, Credentials, DEFAULT_REALM};
 pub use cluster::{Cluster, ClusterKind, ClusterProtocol};

@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     str::FromStr,
 };
 
@@ -46,6 +46,12 @@ pub struct Listener {
     /// Private key of a TLS or DTLS listener: PEM in base64.
     #[serde(skip_serializing_if = "Secret::is_empty")]
     pub key: Secret,
+    /// Ports of relays of this listener, as `FIRST-LAST`; `None` leaves the choice to the kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay_ports: Option<String>,
+    /// Where clients that ask for a relay are sent instead, as `ADDRESS:PORT`; `None` keeps them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alternate_server: Option<String>,
     /// Names of the clusters that clients of this listener may reach, sorted. A name without a cluster admits nobody.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<String>,
@@ -99,6 +105,38 @@ impl Listener {
             None | Some("") => Ok(None),
             Some(address) => parse_address("bind_address", address).map(Some),
         }
+    }
+
+    /// The lowest and the highest port of relays, if not any.
+    ///
+    /// # Errors
+    /// [`Listener::relay_ports`] is not a range of ports from 1 on.
+    pub fn relay_port_range(&self) -> Result<Option<(u16, u16)>, Error> {
+        let Some(text) = &self.relay_ports else { return Ok(None) };
+        let range = text.split_once('-').and_then(|(first, last)| {
+            let range: (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+            (range.0 > 0 && range.0 <= range.1).then_some(range)
+        });
+        let problem = || {
+            Error::new(
+                "relay_ports",
+                format!("not a range of ports: {text:?}"),
+                "write FIRST-LAST, as in 50000-59999",
+            )
+        };
+        range.map(Some).ok_or_else(problem)
+    }
+
+    /// The server that clients are sent to, if any.
+    ///
+    /// # Errors
+    /// [`Listener::alternate_server`] is not an address with a port.
+    pub fn alternate(&self) -> Result<Option<SocketAddr>, Error> {
+        let Some(text) = &self.alternate_server else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| {
+            let problem = format!("not an address with a port: {text:?}");
+            Error::new("alternate_server", problem, "write 192.0.2.1:3478 or [2001:db8::1]:3478")
+        })
     }
 
     /// The certificate chain of a TLS or DTLS listener, as PEM.

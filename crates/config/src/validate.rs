@@ -83,6 +83,8 @@ fn listener(mut listener: Listener, certificates: Certificates) -> Result<Listen
         return Err(missing_name("listener"));
     }
     default(&mut listener.address, "0.0.0.0");
+    listener.relay_port_range()?;
+    listener.alternate()?;
     if listener.port == 0 {
         listener.port = DEFAULT_PORT;
     }

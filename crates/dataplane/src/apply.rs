@@ -219,12 +219,15 @@ impl Running {
                     relay_v4,
                     relay_v6,
                     relays_tcp: routes_tcp(&gateway.config, listener),
-                    limits: Limits::default(),
+                    limits: limits_of(gateway.config.admin.limits),
+                    alternate: listener.alternate,
                 },
                 routes: Routes::new(rules, Arc::clone(&guard)),
                 meter: Arc::clone(meter),
                 security: listener.security.clone(),
                 user_quota: gateway.config.admin.user_quota,
+                address_quota: u32::from(gateway.config.admin.limits.allocations_per_address),
+                relay_ports: listener.relay_ports,
                 bind: listener.bind_ip,
             });
         }
@@ -263,7 +266,15 @@ impl Running {
     fn guard(&self) -> Guard {
         let mut own = net::interface::addresses().unwrap_or_default();
         own.extend(self.wanted.listeners.values().map(|listener| listener.address));
-        Guard::new(own, relay_ports())
+        let mut ports: Vec<Ports> = Vec::new();
+        for listener in self.wanted.listeners.values() {
+            let configured = listener.relay_ports.map(|(first, last)| Ports { first, last });
+            let given = configured.unwrap_or_else(relay_ports);
+            if !ports.contains(&given) {
+                ports.push(given);
+            }
+        }
+        Guard::new(own, ports)
     }
 
     /// What each HTTP server serves.
@@ -315,6 +326,17 @@ fn relay_ports() -> Ports {
 
 fn cluster_named<'c>(config: &'c Config, name: &str) -> Option<&'c Cluster> {
     config.clusters.iter().find(|cluster| cluster.name == name)
+}
+
+/// What one allocation may have: as configured, or the default where nothing is.
+fn limits_of(configured: config::Limits) -> Limits {
+    let default = Limits::default();
+    let or = |limit, default| if limit == 0 { default } else { limit };
+    Limits {
+        permissions: or(configured.permissions, default.permissions),
+        channels: or(configured.channels, default.channels),
+        connections: or(configured.connections, default.connections),
+    }
 }
 
 /// Whether some cluster of the listener takes TCP, whatever addresses it has now.

@@ -51,6 +51,9 @@ pub(crate) struct WantedListener {
     pub(crate) address: IpAddr,
     pub(crate) bind_ip: Option<IpAddr>,
     pub(crate) routes: Vec<String>,
+    /// The lowest and the highest port of its relays.
+    pub(crate) relay_ports: Option<(u16, u16)>,
+    pub(crate) alternate: Option<SocketAddr>,
 }
 
 /// What an HTTP server of the process serves.
@@ -158,6 +161,8 @@ impl WantedListener {
             address: listener.relay_address()?.to_canonical(),
             bind_ip,
             routes: listener.routes.clone(),
+            relay_ports: listener.relay_port_range()?,
+            alternate: listener.alternate()?,
         })
     }
 

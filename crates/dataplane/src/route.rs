@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ipnet::IpNet;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use turn::addr::ClusterId;
 use turn::server::{Flow, Grant, PeerProtocol, Ports};
 
@@ -92,10 +92,10 @@ impl Routes {
         let protection = self.guard.protection(peer);
         positions
             .into_iter()
-            .filter_map(|position| {
+            .flat_map(|position| {
                 let rule = &self.rules[position as usize];
-                let ports = protection.open(rule.net, rule.flow.ports)?;
-                Some(Flow { ports, ..rule.flow })
+                let open = protection.open(rule.net, rule.flow.ports);
+                open.into_iter().map(|ports| Flow { ports, ..rule.flow })
             })
             .collect()
     }
@@ -106,7 +106,7 @@ impl Routes {
 pub(crate) struct Guard {
     special: Vec<IpNet>,
     own: Vec<IpAddr>,
-    relay_ports: Ports,
+    relay_ports: Vec<Ports>,
 }
 
 /// What stands between a prefix and one address.
@@ -115,12 +115,12 @@ enum Protection<'g> {
     /// Only a prefix inside this one opens the address.
     Special(&'g IpNet),
     /// Only the address itself opens it; anything wider opens these ports.
-    Own(IpAddr, Ports),
+    Own(IpAddr, &'g [Ports]),
 }
 
 impl Guard {
     /// A guard of the special ranges, and of this machine's `own` addresses except for the ports relays get.
-    pub(crate) fn new(own: Vec<IpAddr>, relay_ports: Ports) -> Self {
+    pub(crate) fn new(own: Vec<IpAddr>, relay_ports: Vec<Ports>) -> Self {
         let special = SPECIAL.iter().filter_map(|net| net.parse().ok()).collect();
         Self { special, own, relay_ports }
     }
@@ -129,21 +129,23 @@ impl Guard {
         if let Some(range) = self.special.iter().find(|range| range.contains(&peer)) {
             return Protection::Special(range);
         }
-        if self.own.contains(&peer) { Protection::Own(peer, self.relay_ports) } else { Protection::None }
+        if self.own.contains(&peer) { Protection::Own(peer, &self.relay_ports) } else { Protection::None }
     }
 }
 
 impl Protection<'_> {
     /// The ports that remain open of those a prefix would open.
-    fn open(&self, prefix: IpNet, ports: Ports) -> Option<Ports> {
+    fn open(&self, prefix: IpNet, ports: Ports) -> SmallVec<[Ports; 1]> {
         match self {
-            Self::None => Some(ports),
-            Self::Special(range) => range.contains(&prefix).then_some(ports),
-            Self::Own(address, _) if prefix == IpNet::from(*address) => Some(ports),
+            Self::None => smallvec![ports],
+            Self::Special(range) => range.contains(&prefix).then_some(ports).into_iter().collect(),
+            Self::Own(address, _) if prefix == IpNet::from(*address) => smallvec![ports],
             Self::Own(_, relays) => {
-                let first = ports.first.max(relays.first);
-                let last = ports.last.min(relays.last);
-                (first <= last).then_some(Ports { first, last })
+                let common = relays.iter().map(|relays| Ports {
+                    first: ports.first.max(relays.first),
+                    last: ports.last.min(relays.last),
+                });
+                common.filter(|common| common.first <= common.last).collect()
             }
         }
     }

@@ -34,6 +34,10 @@ pub(crate) struct ListenerView {
     pub(crate) security: Security,
     /// Most allocations per user; 0 is no limit.
     pub(crate) user_quota: u32,
+    /// Most allocations of one source address; 0 is no limit.
+    pub(crate) address_quota: u32,
+    /// The lowest and the highest port relay sockets bind, if not any.
+    pub(crate) relay_ports: Option<(u16, u16)>,
     /// The address relay sockets bind, if not all of them.
     pub(crate) bind: Option<IpAddr>,
 }
@@ -68,7 +72,8 @@ impl Policy for View {
 
     fn allocation(&self, request: AllocationRequest<'_>) -> Result<QuotaUnit, Denial> {
         let listener = self.get(request.client.listener()).ok_or(Denial::Capacity)?;
-        self.quota.take(&listener.gateway, request.user, listener.user_quota)
+        let limits = [listener.user_quota, listener.address_quota];
+        self.quota.take(&listener.gateway, request.user, request.client.remote().ip(), limits)
     }
 }
 

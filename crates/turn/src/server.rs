@@ -116,6 +116,7 @@ impl Settings {
 ///     relay_v6: None,
 ///     relays_tcp: false,
 ///     limits: Limits::default(),
+///     alternate: None,
 /// });
 /// let now = Now::new(Instant::now(), 1_800_000_000);
 /// let settings = Settings::new(NonceKey::generate(&mut rng));
@@ -453,6 +454,7 @@ impl<R: RngCore> Server<R> {
         let details = Details {
             challenge: nonce.as_ref().map(|nonce| (listener.authority.realm().as_str(), nonce)),
             unknown: &unknown,
+            alternate: listener.alternate.filter(|_| reject.reason == RejectReason::Redirected),
             signer,
         };
         let (method, transaction) = (request.method(), message.transaction_id());

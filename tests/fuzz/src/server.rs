@@ -169,6 +169,7 @@ impl World {
             relay_v6: Some([0x2001, 0xdb8, 0xf, 0, 0, 0, 0, 1].into()),
             relays_tcp: true,
             limits: Limits { permissions: 3, channels: 3, connections: 3 },
+            alternate: None,
         };
         let now = Now::new(*START, NOON);
         let mut rng = ChaCha8Rng::seed_from_u64(7);

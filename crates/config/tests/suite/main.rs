@@ -4,5 +4,6 @@ mod common;
 mod criteria;
 mod decode;
 mod diff;
+mod own_fields;
 mod properties;
 mod wire;

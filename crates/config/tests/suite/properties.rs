@@ -3,7 +3,7 @@
 use crate::common::{certificate, parse, private_key};
 use config::{
     Admin, Auth, AuthKind, Cluster, ClusterKind, ClusterProtocol, Config, Credentials, Endpoint,
-    LicenseConfig, Listener, OffloadEngine, Protocol, diff::Diff, uri::TurnUri,
+    LicenseConfig, Limits, Listener, OffloadEngine, Protocol, diff::Diff, uri::TurnUri,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -36,6 +36,7 @@ fn admin() -> impl Strategy<Value = Admin> {
                 user_quota,
                 offload_engine,
                 offload_interfaces,
+                limits: Limits::default(),
                 license_config: license
                     .map(|(key, hmac)| LicenseConfig { key: key.into(), hmac: hmac.into() }),
             },
@@ -56,6 +57,8 @@ fn listener(name: String) -> impl Strategy<Value = Listener> {
     let bind = option::of(select(vec!["::1", "127.0.0.1", "localhost"]));
     (protocol, text(), any::<u16>(), text(), any::<u16>(), bind, vec(text(), 0..3)).prop_map(
         move |(protocol, public_address, public_port, address, port, bind, routes)| Listener {
+            relay_ports: None,
+            alternate_server: None,
             name: name.clone(),
             protocol,
             public_address,

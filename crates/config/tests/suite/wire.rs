@@ -1,7 +1,7 @@
 //! Documents go out as the original writes them.
 
 use crate::common::{certificate, parse, parse_unexpanded, private_key};
-use config::{Admin, Auth, AuthKind, Cluster, Config, Credentials, LicenseConfig, Listener, Secret};
+use config::{Admin, Auth, AuthKind, Cluster, Config, Credentials, LicenseConfig, Limits, Listener, Secret};
 
 #[test]
 fn discovery_documents_come_back_byte_for_byte() {
@@ -80,6 +80,7 @@ fn yaml_quotes_what_would_read_as_something_else() {
 fn every_field_has_its_place() {
     let config = Config {
         admin: Admin {
+            limits: Limits { connections: 7, ..Limits::default() },
             name: "ns/gw".into(),
             loglevel: "all:WARN".into(),
             metrics_endpoint: "http://:8080/metrics".into(),
@@ -95,6 +96,8 @@ fn every_field_has_its_place() {
             credentials: Credentials::shared_secret("a<b>&c"),
         },
         listeners: vec![Listener {
+            relay_ports: Some("1-2".into()),
+            alternate_server: None,
             name: "ns/gw/l".into(),
             protocol: "turn-tls".parse().unwrap(),
             public_address: "192.0.2.1".into(),
@@ -118,11 +121,11 @@ fn every_field_has_its_place() {
         concat!(
             r#"{{"version":"v1","admin":{{"name":"ns/gw","loglevel":"all:WARN","metrics_endpoint":"http://:8080/metrics","#,
             r#""healthcheck_endpoint":"","user_quota":3,"offload_engine":"XDP","offload_interfaces":["eth0"],"#,
-            r#""license_config":{{"key":"k","hmac":"h"}}}},"#,
+            r#""limits":{{"connections":7}},"license_config":{{"key":"k","hmac":"h"}}}},"#,
             r#""auth":{{"type":"ephemeral","realm":"r","credentials":{{"secret":"a\u003cb\u003e\u0026c"}}}},"#,
             r#""listeners":[{{"name":"ns/gw/l","protocol":"TURN-TLS","public_address":"192.0.2.1","public_port":443,"#,
             r#""address":"localhost","port":5349,"bind_address":"127.0.0.1","cert":"{}","key":"{}","#,
-            r#""routes":["ns/a","ns/b"]}}],"#,
+            r#""relay_ports":"1-2","routes":["ns/a","ns/b"]}}],"#,
             r#""clusters":[{{"name":"ns/a","type":"STRICT_DNS","protocol":"TCP","endpoints":["example.org"]}}]}}"#,
         ),
         certificate(),

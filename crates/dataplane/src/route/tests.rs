@@ -11,7 +11,7 @@ fn rules(cluster: u16, endpoints: &[&str]) -> Vec<Rule> {
 
 fn table(rules: Vec<Vec<Rule>>, own: &[&str]) -> Routes {
     let own = own.iter().map(|text| ip(text)).collect();
-    let guard = Guard::new(own, Ports { first: 32_768, last: 60_999 });
+    let guard = Guard::new(own, vec![Ports { first: 32_768, last: 60_999 }]);
     Routes::new(rules.concat(), Arc::new(guard))
 }
 
@@ -56,7 +56,7 @@ fn p06_routes_are_scoped_by_protocol() {
         static_rules(ClusterId(4), PeerProtocol::Tcp, &endpoint)
             .chain(resolved_rules(ClusterId(5), PeerProtocol::Udp, [ip("10.0.0.1")]))
             .collect(),
-        Arc::new(Guard::new(Vec::new(), Ports::ALL)),
+        Arc::new(Guard::new(Vec::new(), vec![Ports::ALL])),
     );
     let grant = routes.grant(ip("10.0.0.1"));
     assert_eq!(grant.cluster(PeerProtocol::Tcp, 9), Some(ClusterId(4)));
@@ -124,7 +124,7 @@ fn ipv6_ranges_compared_byte_by_byte_so_that_they_match_too_little() {
         let endpoint = config::Endpoint::from(*net);
         let routes = Routes::new(
             static_rules(ClusterId(0), PeerProtocol::Udp, &[endpoint]).collect(),
-            Arc::new(Guard { special: Vec::new(), own: Vec::new(), relay_ports: Ports::ALL }),
+            Arc::new(Guard { special: Vec::new(), own: Vec::new(), relay_ports: vec![Ports::ALL] }),
         );
         for peer in nets.iter().flat_map(|net| [net.network(), net.broadcast()]) {
             assert_eq!(!routes.grant(peer).is_refused(), net.contains(&peer), "{net} {peer}");

@@ -58,16 +58,18 @@ impl Shard {
         port: RelayPort,
         turn: Turn<'_>,
     ) {
-        let bind = turn.view.get(listener).and_then(|listener| listener.bind);
+        let listener = turn.view.get(listener);
+        let bind = listener.and_then(|listener| listener.bind);
+        let range = listener.and_then(|listener| listener.relay_ports);
         let ip = relay::local_address(family, bind);
         if protocol == PeerProtocol::Tcp {
-            let opened = self.open_tcp_relay(id, ip);
+            let opened = self.open_tcp_relay(id, ip, range);
             return self.server.handle_relay_opened(id, opened, turn.now);
         }
         let opened = match port {
-            RelayPort::Any => relay::any(ip),
-            RelayPort::Even => relay::even(ip),
-            RelayPort::EvenPair(reservation) => relay::pair(ip).map(|(socket, next)| {
+            RelayPort::Any => relay::any(ip, range),
+            RelayPort::Even => relay::even(ip, range),
+            RelayPort::EvenPair(reservation) => relay::pair(ip, range).map(|(socket, next)| {
                 let expires = self.reserve.keep(reservation, next, turn.now.mono);
                 self.reserve_ends.push_back(expires);
                 socket

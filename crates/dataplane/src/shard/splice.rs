@@ -5,6 +5,7 @@
 //! is lost or piles up here. When one side ends, the other is written what it still has to get, and ends as well.
 
 use std::io;
+use std::net::IpAddr;
 
 use net::{Event, Flush, Interest, Read, TcpListener, TcpStream};
 use turn::addr::{Client, ClusterId, ConnectionId, PeerAddr, RelayId};
@@ -12,7 +13,7 @@ use turn::server::RelayError;
 
 use super::{ACCEPT_BATCH, Order, Shard, Source, Turn};
 use crate::quota::Place;
-use crate::relay;
+use crate::relay::{self, Range};
 use crate::stream::{READ_BUDGET, Stream};
 use crate::view::slot_of;
 
@@ -64,8 +65,13 @@ pub(crate) struct Moving {
 /// Beginnings.
 impl Shard {
     /// Opens the socket of a relay for TCP.
-    pub(super) fn open_tcp_relay(&mut self, id: RelayId, ip: std::net::IpAddr) -> Result<u16, RelayError> {
-        let listener = relay::listening(ip)?;
+    pub(super) fn open_tcp_relay(
+        &mut self,
+        id: RelayId,
+        ip: IpAddr,
+        range: Range,
+    ) -> Result<u16, RelayError> {
+        let listener = relay::listening(ip, range)?;
         let (slot, port) = (id.slot(), listener.local_addr().port());
         if let Err(error) = self.poller.add(&listener, Source::TcpRelay(slot).token(), Interest::Read) {
             tracing::error!(target: "stunner", "worker {}: a relay is deaf: {error}", self.index);
@@ -381,7 +387,7 @@ const fn interest(reads: bool, writes: bool) -> Interest {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
 
     use super::*;
 
@@ -394,7 +400,7 @@ mod tests {
     #[test]
     fn a_relay_listens_on_a_port_of_its_own() {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let (one, two) = (relay::listening(ip).unwrap(), relay::listening(ip).unwrap());
+        let (one, two) = (relay::listening(ip, None).unwrap(), relay::listening(ip, None).unwrap());
         assert_ne!(one.local_addr().port(), two.local_addr().port());
     }
 }

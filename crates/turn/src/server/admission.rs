@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use smallvec::SmallVec;
 
@@ -45,6 +45,8 @@ pub struct ListenerPolicy {
     pub relays_tcp: bool,
     /// What one allocation may have at a time.
     pub limits: Limits,
+    /// Where clients of its family that ask for a relay are sent instead.
+    pub alternate: Option<SocketAddr>,
 }
 
 /// What one allocation may have at a time. The next is refused with 508.

@@ -75,6 +75,11 @@ impl<R: RngCore> Server<R> {
             };
         }
 
+        // RFC 8489 section 10: another server of the same family: 300.
+        let other = request.listener.alternate;
+        if other.is_some_and(|other| other.is_ipv4() == request.client.remote().is_ipv4()) {
+            return Err(RejectReason::Redirected.into());
+        }
         // 3. REQUESTED-TRANSPORT is missing or broken: 400; is neither UDP nor TCP: 442.
         let protocol = match request.required::<RequestedTransport>()? {
             RequestedTransport::UDP => PeerProtocol::Udp,

@@ -42,6 +42,8 @@ pub enum RejectReason {
     PeerRefused,
     /// The address is one no peer can have, see [`canonical_peer_ip`](crate::addr::canonical_peer_ip).
     PeerForbidden,
+    /// The listener sends clients to another server.
+    Redirected,
     /// The client's own address belongs to a tunnel between IPv4 and IPv6 that packets could be made to go round in.
     ClientForbidden,
     /// The channel number is outside 0x4000-0x7FFF.
@@ -78,7 +80,7 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Unauthenticated,
         Self::WrongCredentials,
         Self::StaleNonce,
@@ -97,6 +99,7 @@ impl RejectReason {
         Self::FamilyMismatch,
         Self::PeerRefused,
         Self::PeerForbidden,
+        Self::Redirected,
         Self::ClientForbidden,
         Self::InvalidChannel,
         Self::ChannelConflict,
@@ -120,6 +123,7 @@ impl RejectReason {
     /// [RFC 8656 section 19](https://www.rfc-editor.org/rfc/rfc8656#section-19).
     pub const fn code(self) -> u16 {
         match self {
+            Self::Redirected => 300,
             Self::MissingCredentials
             | Self::WrongAlgorithm
             | Self::MissingAttribute
@@ -154,7 +158,7 @@ impl RejectReason {
 
     /// Part of every healthy conversation, and of no interest to an operator.
     pub const fn is_routine(self) -> bool {
-        matches!(self, Self::Unauthenticated | Self::StaleNonce)
+        matches!(self, Self::Unauthenticated | Self::StaleNonce | Self::Redirected)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Responses: written on the stack, kept in the queue.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
-use stun::attribute::{ErrorCode, Nonce, PasswordAlgorithms, Realm, UnknownAttributes};
+use stun::attribute::{AlternateServer, ErrorCode, Nonce, PasswordAlgorithms, Realm, UnknownAttributes};
 use stun::{BufferTooSmall, Class, Method, Tail, TransactionId, Writer};
 
 use super::output::{Output, Reply};
@@ -67,6 +68,8 @@ pub(super) struct Details<'a> {
     pub(super) challenge: Option<(&'a str, &'a nonce::Nonce)>,
     /// The attributes that were not understood.
     pub(super) unknown: &'a [u16],
+    /// Where to try instead.
+    pub(super) alternate: Option<SocketAddr>,
     /// Signs the response, once the caller has proved to know the key.
     pub(super) signer: Option<&'a Signer>,
 }
@@ -88,6 +91,9 @@ pub(super) fn error(outputs: &mut VecDeque<Output>, head: Head, reason: RejectRe
             if let Ok(algorithms) = PasswordAlgorithms::new(&Algorithm::OFFERED) {
                 writer.put(&algorithms)?;
             }
+        }
+        if let Some(alternate) = details.alternate {
+            writer.put(&AlternateServer(alternate))?;
         }
         if !details.unknown.is_empty() {
             writer.put(&UnknownAttributes::new(details.unknown))?;

@@ -305,3 +305,19 @@ fn weakness_client_in_an_automatic_tunnel_gets_no_allocation() {
     world.meet("carol", 1, "[2001:db8::c]:5000");
     assert_eq!(world.ask("carol", allocate()), ["open relay 1 for listener 1, V4, any port"]);
 }
+
+/// RFC 8489 section 10: signed, to those who are known, and only to a server of their family.
+#[test]
+fn clients_are_sent_to_another_server_where_one_is_configured() {
+    let mut world = World::new();
+    world.rules.listener_mut(1).alternate = Some(addr("198.51.100.99:3478"));
+    let expected = ["alice <- Allocate 300: at 198.51.100.99:3478, signed"];
+    assert_eq!(world.ask("alice", allocate()), expected);
+    assert_eq!(
+        world.ask("alice", allocate().unsigned()),
+        ["alice <- Allocate 401: nonce, realm, algorithms"]
+    );
+    assert_eq!(world.ask("alice", binding()), ["alice <- Binding ok: mapped 198.51.100.1:5000"]);
+    world.meet("dora", 1, "[2001:db8::5]:5000");
+    assert_eq!(world.ask("dora", allocate()), ["open relay 1 for listener 1, V4, any port"]);
+}

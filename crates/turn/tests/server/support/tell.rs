@@ -1,8 +1,8 @@
 //! What the server sends, in words.
 
 use stun::attribute::{
-    AddressErrorCode, Data, ErrorCode, Lifetime, PasswordAlgorithms, UnknownAttributes, XorMappedAddress,
-    XorPeerAddress, XorRelayedAddress, types,
+    AddressErrorCode, AlternateServer, Data, ErrorCode, Lifetime, PasswordAlgorithms, UnknownAttributes,
+    XorMappedAddress, XorPeerAddress, XorRelayedAddress, types,
 };
 use stun::{ChannelData, Class, Key, Message, Method};
 use turn::credentials::Algorithm;
@@ -41,6 +41,9 @@ pub(super) fn tell_attribute(message: &Message<'_>, kind: u16, [md5, sha256]: &[
         }
         types::XOR_PEER_ADDRESS => format!("peer {}", message.get::<XorPeerAddress>().unwrap().unwrap().0),
         types::LIFETIME => format!("lifetime {}", message.get::<Lifetime>().unwrap().unwrap().0),
+        types::ALTERNATE_SERVER => {
+            format!("at {}", message.get::<AlternateServer>().unwrap().unwrap().0)
+        }
         types::NONCE => "nonce".into(),
         types::REALM => {
             assert_eq!(message.raw(types::REALM), Some(REALM.as_bytes()));

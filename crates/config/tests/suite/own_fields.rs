@@ -1,0 +1,53 @@
+//! Fields that the original does not have: read, checked, and left out of documents when they say nothing.
+
+use crate::common::parse;
+use config::Limits;
+
+const AUTH: &str = "auth: { credentials: { username: u, password: p } }";
+
+fn listener(fields: &str) -> String {
+    format!("version: v1\n{AUTH}\nlisteners: [ {{ name: l, {fields} }} ]\n")
+}
+
+#[test]
+fn ranges_of_relay_ports_and_alternate_servers_are_read_and_checked() {
+    let config = parse(&listener("relay_ports: 50000-59999, alternate_server: '192.0.2.1:3478'")).unwrap();
+    let l = &config.listeners[0];
+    assert_eq!(l.relay_port_range().unwrap(), Some((50_000, 59_999)));
+    assert_eq!(l.alternate().unwrap(), Some("192.0.2.1:3478".parse().unwrap()));
+    let again = parse(&config.to_json()).unwrap();
+    assert_eq!(again, config);
+    for bad in ["relay_ports: 5", "relay_ports: 9-5", "relay_ports: 0-5", "relay_ports: 1-70000"] {
+        assert!(parse(&listener(bad)).unwrap_err().to_string().contains("relay_ports"), "{bad}");
+    }
+    let error = parse(&listener("alternate_server: example.org")).unwrap_err().to_string();
+    assert!(error.contains("alternate_server") && error.contains("192.0.2.1:3478"), "{error}");
+}
+
+#[test]
+fn limits_are_read_and_left_out_where_they_are_the_defaults() {
+    let admin = "admin: { limits: { permissions: 9, allocations_per_address: 3 } }";
+    let config = parse(&format!("version: v1\n{AUTH}\n{admin}\n")).unwrap();
+    let expected = Limits { permissions: 9, allocations_per_address: 3, ..Limits::default() };
+    assert_eq!(config.admin.limits, expected);
+    assert_eq!(parse(&config.to_json()).unwrap(), config);
+    let plain = parse(&listener("port: 3478")).unwrap().to_json();
+    for field in ["limits", "relay_ports", "alternate_server", "previous"] {
+        assert!(!plain.contains(field), "{plain}");
+    }
+    let error = parse(&format!("version: v1\n{AUTH}\nadmin: {{ limits: {{ channels: -1 }} }}\n"));
+    assert!(error.unwrap_err().to_string().contains("channels"));
+}
+
+#[test]
+fn former_credentials_are_kept_with_the_kind_they_belong_to() {
+    let auth = |text: &str| parse(&format!("version: v1\nauth: {text}\n")).unwrap().auth.credentials;
+    let all = "previous_password: old, previous_username: was, previous_secret: before";
+    let fixed = auth(&format!("{{ credentials: {{ username: u, password: p, {all} }} }}"));
+    assert_eq!(fixed.previous_password.unwrap().expose(), "old");
+    assert_eq!(fixed.previous_username.unwrap().expose(), "was");
+    assert!(fixed.previous_secret.is_none());
+    let shared = auth(&format!("{{ type: ephemeral, credentials: {{ secret: s, {all} }} }}"));
+    assert_eq!(shared.previous_secret.unwrap().expose(), "before");
+    assert!(shared.previous_password.is_none() && shared.previous_username.is_none());
+}
