@@ -1,5 +1,4 @@
 //! What an operator may restrict: ports of relays, what one client may have, and where clients are sent instead.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
