@@ -249,11 +249,7 @@ impl GatewayProcess {
     /// Makes a state the one in force, or says why it cannot be.
     fn apply(&mut self, state: State) -> Result<(), String> {
         let wanted = self.world.for_dataplane(&state).map_err(|error| error.to_string())?;
-        let applied =
-            block_in_place(|| self.dataplane.apply(&wanted)).map_err(|error| explain(&error, &wanted))?;
-        for refused in &applied.refused {
-            report(&format!("listener {}: {}", refused.listener, refused.reason));
-        }
+        block_in_place(|| self.dataplane.apply(&wanted)).map_err(|error| explain(&error, &wanted))?;
         self.store.set(state.rendered.configs.clone());
         self.configs.send_replace(Arc::new(state.rendered.configs.clone()));
         self.view.send_modify(|view| {

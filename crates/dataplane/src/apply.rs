@@ -19,7 +19,7 @@ use crate::admin;
 use crate::endpoint::Bind;
 use crate::listener::ListenerSocket;
 use crate::metrics::{Meter, Metrics};
-use crate::plan::{Gateway, Key, Plan, Refused, Roles, Wanted, WantedListener};
+use crate::plan::{Gateway, Key, Plan, Roles, Wanted, WantedListener};
 use crate::quota::Quota;
 use crate::route::{self, Guard, Routes, Rule};
 use crate::view::{ListenerView, View, slot_of};
@@ -30,8 +30,6 @@ pub struct Report {
     /// What had to start over, as `listener: NAME`, `cluster: NAME`, `metrics: default-metrics`,
     /// `health: default-health` or `offload: default-offload`.
     pub restarted: Vec<String>,
-    /// Listeners that were left out although their configuration is valid.
-    pub refused: Vec<Refused>,
 }
 
 /// Why a configuration was refused. What ran before runs on, untouched.

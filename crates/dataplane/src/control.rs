@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use config::Config;
 use net::Waker;
 use rand_chacha::ChaCha12Rng;
-use rand_core::SeedableRng as _;
+use rand_core::{RngCore as _, SeedableRng as _};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use turn::addr::ListenerId;
@@ -119,6 +119,8 @@ impl Shared {
         let mut seeds = system_rng()?;
         let nonce_key = NonceKey::generate(&mut seeds);
         let others = Arc::new(OnceLock::new());
+        let mut cookie_secret = [0; 32];
+        seeds.fill_bytes(&mut cookie_secret);
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for index in 0..count {
@@ -141,6 +143,7 @@ impl Shared {
                 neighbours: neighbours.clone(),
                 rng: ChaCha12Rng::from_rng(&mut seeds),
                 handshakes: options.handshakes,
+                cookie_secret,
                 timeouts: Timeouts {
                     first_message: options.first_message_timeout,
                     idle: options.idle_timeout,
@@ -190,7 +193,7 @@ impl Shared {
         let zero = wanted.gateways.values().all(|gateway| gateway.config.is_bootstrap());
         let mut running = self.running();
         let plan = Plan::between(&running.wanted, &wanted);
-        let report = Report { restarted: plan.restarted.clone(), refused: wanted.refused.clone() };
+        let report = Report { restarted: plan.restarted.clone() };
         let retired = if self.options.dry_run {
             running.commit(&plan, wanted, BTreeMap::new(), &self.metrics)?;
             Vec::new()
@@ -299,15 +302,6 @@ impl Shared {
             if let Some(weakness) = listener.security.weakness() {
                 tracing::warn!(target: "reconciler", "listener {:?} of gateway {:?}: {weakness}", key.name, key.gateway);
             }
-        }
-        for refused in &report.refused {
-            tracing::error!(
-                target: "reconciler",
-                "listener {:?} of gateway {:?} does not run: {}",
-                refused.listener,
-                refused.gateway,
-                refused.reason
-            );
         }
     }
 

@@ -15,8 +15,6 @@
 //! | a listener's protocol, address, port | that listener starts over |
 //! | a listener or cluster is removed | its clients, or flows, end |
 //! | health and metrics endpoints | their servers move |
-//!
-//! DTLS listeners are refused by name for now; see [`Report::refused`].
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -51,7 +49,6 @@ use std::time::Duration;
 use config::Config;
 
 pub use apply::{ApplyError, Report};
-pub use plan::Refused;
 pub use status::{Phase, Status};
 
 use control::{Control, Shared, WorkerThread};

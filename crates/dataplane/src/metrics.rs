@@ -107,6 +107,8 @@ pub(crate) struct WorkerStats {
     pub(crate) mailbox_full: Tally,
     /// Datagrams that were cut off on reception and therefore dropped.
     pub(crate) truncated: Tally,
+    /// Records that are of no DTLS session, or do not prove that they are.
+    pub(crate) stray_record: Tally,
 }
 
 impl Default for WorkerStats {
@@ -120,6 +122,7 @@ impl Default for WorkerStats {
             slow_reader: Tally::default(),
             mailbox_full: Tally::default(),
             truncated: Tally::default(),
+            stray_record: Tally::default(),
         }
     }
 }

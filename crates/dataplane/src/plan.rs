@@ -29,8 +29,6 @@ pub(crate) struct Wanted {
     pub(crate) gateways: BTreeMap<String, Gateway>,
     pub(crate) listeners: BTreeMap<Key, WantedListener>,
     pub(crate) endpoints: BTreeMap<Bind, Roles>,
-    /// Listeners that cannot run although their configuration is valid, and why.
-    pub(crate) refused: Vec<Refused>,
 }
 
 /// A configuration, normalised, and what was read out of it.
@@ -65,17 +63,6 @@ pub(crate) struct Roles {
     pub(crate) metrics: BTreeSet<String>,
 }
 
-/// A listener that was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// The gateway it belongs to.
-    pub gateway: String,
-    /// Its name.
-    pub listener: String,
-    /// Why, and what would help.
-    pub reason: String,
-}
-
 impl Wanted {
     /// Checks everything that can be checked without touching anything.
     pub(crate) fn check(configs: &BTreeMap<String, Config>) -> Result<Self, ApplyError> {
@@ -95,20 +82,10 @@ impl Wanted {
         let config = config.validate().map_err(|error| invalid(&error))?;
         let authority = authority(&config).map_err(|error| invalid(&error))?;
         for listener in &config.listeners {
-            match transport(listener.protocol) {
-                Ok(transport) => {
-                    let key = Key { gateway: name.to_owned(), name: listener.name.clone() };
-                    let security = Security::of(listener).map_err(|error| invalid(&error))?;
-                    let checked = WantedListener::check(listener, transport, security)
-                        .map_err(|error| invalid(&error))?;
-                    self.listeners.insert(key, checked);
-                }
-                Err(reason) => self.refused.push(Refused {
-                    gateway: name.to_owned(),
-                    listener: listener.name.clone(),
-                    reason,
-                }),
-            }
+            let key = Key { gateway: name.to_owned(), name: listener.name.clone() };
+            let security = Security::of(listener).map_err(|error| invalid(&error))?;
+            let checked = WantedListener::check(listener, security).map_err(|error| invalid(&error))?;
+            self.listeners.insert(key, checked);
         }
         let unbindable =
             |field: &str| ApplyError::Invalid { gateway: name.to_owned(), problem: unbindable(field) };
@@ -149,10 +126,10 @@ impl Wanted {
 }
 
 impl WantedListener {
-    fn check(listener: &Listener, transport: Transport, security: Security) -> Result<Self, config::Error> {
+    fn check(listener: &Listener, security: Security) -> Result<Self, config::Error> {
         let bind_ip = listener.bind_ip()?.filter(|ip| !ip.is_unspecified());
         Ok(Self {
-            transport,
+            transport: transport(listener.protocol),
             security,
             bind: bind_ip.map_or_else(
                 || net::addr::dual_stack(listener.port),
@@ -188,15 +165,12 @@ fn socket_kind(transport: Transport) -> &'static str {
     }
 }
 
-/// The transports there are sockets for. DTLS gets its own here.
-fn transport(protocol: Protocol) -> Result<Transport, String> {
+fn transport(protocol: Protocol) -> Transport {
     match protocol {
-        Protocol::Udp => Ok(Transport::Udp),
-        Protocol::Tcp => Ok(Transport::Tcp),
-        Protocol::Tls => Ok(Transport::Tls),
-        Protocol::Dtls => Err(format!(
-            "{protocol} is not served by this version; use TURN-TLS, TURN-UDP or TURN-TCP, the other listeners run"
-        )),
+        Protocol::Udp => Transport::Udp,
+        Protocol::Tcp => Transport::Tcp,
+        Protocol::Tls => Transport::Tls,
+        Protocol::Dtls => Transport::Dtls,
     }
 }
 

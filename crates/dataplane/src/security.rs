@@ -22,6 +22,8 @@ pub(crate) enum Security {
     None,
     /// By TLS, from the first byte on.
     Tls { acceptor: TlsAcceptor, identity: Identity },
+    /// By DTLS.
+    Dtls { identity: Identity },
 }
 
 impl Security {
@@ -32,11 +34,14 @@ impl Security {
             problem: problem.to_string(),
         };
         match listener.protocol {
-            Protocol::Udp | Protocol::Tcp | Protocol::Dtls => Ok(Self::None),
-            Protocol::Tls => {
+            Protocol::Udp | Protocol::Tcp => Ok(Self::None),
+            Protocol::Tls | Protocol::Dtls => {
                 let chain = listener.certificate_pem().map_err(|error| unusable(&error))?;
                 let key = listener.private_key_pem().map_err(|error| unusable(&error))?;
                 let identity = Identity::from_pem(&chain, &key).map_err(|error| unusable(&error))?;
+                if listener.protocol == Protocol::Dtls {
+                    return Ok(Self::Dtls { identity });
+                }
                 let acceptor = TlsAcceptor::new(&identity).map_err(|error| unusable(&error))?;
                 Ok(Self::Tls { acceptor, identity })
             }
@@ -46,18 +51,18 @@ impl Security {
     pub(crate) fn tls(&self) -> Option<&TlsAcceptor> {
         match self {
             Self::Tls { acceptor, .. } => Some(acceptor),
-            Self::None => None,
+            Self::None | Self::Dtls { .. } => None,
         }
     }
 
     /// What clients may dislike about the certificate.
     pub(crate) fn weakness(&self) -> Option<&'static str> {
         match self {
-            Self::Tls { identity, .. } if identity.is_version_1() => Some(
+            Self::Tls { identity, .. } | Self::Dtls { identity } if identity.is_version_1() => Some(
                 "its certificate is X.509 version 1, which names no hosts and which some clients refuse; make one \
                  with extensions (openssl x509 -req -extfile FILE)",
             ),
-            Self::Tls { .. } | Self::None => None,
+            Self::Tls { .. } | Self::Dtls { .. } | Self::None => None,
         }
     }
 }

@@ -12,6 +12,7 @@
 //! allocation, no lock and no look-up by name.
 
 mod datagrams;
+mod dtls;
 mod handshakes;
 mod headless;
 mod outputs;
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use net::{
-    Arena, Event, Events, Interest, Poller, SendQueue, StreamMessage, TcpListener, TlsStream, Token,
+    Arena, Event, Events, Interest, Poller, SendQueue, Slot, StreamMessage, TcpListener, TlsStream, Token,
     UdpSocket, Waker,
 };
 use rand_chacha::ChaCha12Rng;
@@ -37,6 +38,7 @@ use turn::addr::{Client, ConnectionId, ListenerId, RelayId};
 use turn::server::{Server, Settings};
 use turn::time::Now;
 
+use self::dtls::Dtls;
 use self::handshakes::Handshakes;
 use self::headless::ShortCut;
 pub(crate) use self::splice::Joint;
@@ -112,6 +114,8 @@ pub(crate) struct Setup {
     pub(crate) rng: ChaCha12Rng,
     pub(crate) timeouts: Timeouts,
     pub(crate) handshakes: HandshakeLimits,
+    /// What the cookies of DTLS clients are made with.
+    pub(crate) cookie_secret: [u8; 32],
 }
 
 /// A worker.
@@ -141,6 +145,11 @@ pub(crate) struct Shard {
     others: Arc<OnceLock<Others>>,
     /// Connections whose clients have not proved anything yet.
     handshakes: Handshakes,
+    /// By listener, the clients of those that speak DTLS.
+    dtls: Vec<Option<Dtls>>,
+    cookie_secret: [u8; 32],
+    /// Where records for DTLS clients are encrypted, and how many bytes of that are in use.
+    sealed: Option<(Slot, usize)>,
     /// Where what is to be decrypted is read to.
     ciphertext: Box<[u8]>,
     timeouts: Timeouts,
@@ -284,6 +293,9 @@ impl Shard {
             moving: None,
             others: setup.others,
             handshakes: Handshakes::new(setup.handshakes),
+            dtls: Vec::new(),
+            cookie_secret: setup.cookie_secret,
+            sealed: None,
             ciphertext: vec![0; TlsStream::READ_CAPACITY].into(),
             timeouts: setup.timeouts,
             next_serial: 0,
@@ -319,6 +331,7 @@ impl Shard {
             let turn = Turn { view: &view, now };
             self.handle_deadlines(turn);
             self.handshakes.next_turn();
+            self.dtls.iter_mut().flatten().for_each(Dtls::next_turn);
             if woken {
                 self.read_mail(turn);
             }
@@ -336,7 +349,8 @@ impl Shard {
         let server = self.server.poll_timeout().map(|deadline| deadline.at);
         let idle = self.idle.peek().map(|Reverse((at, ..))| *at);
         let reserve = self.reserve_ends.front().copied();
-        [server, idle, reserve, self.accept_again].into_iter().flatten().min()
+        let dtls = self.dtls.iter().flatten().filter_map(Dtls::deadline).min();
+        [server, idle, reserve, dtls, self.accept_again].into_iter().flatten().min()
     }
 
     fn obey(&mut self, now: Now) -> std::ops::ControlFlow<()> {
@@ -361,6 +375,7 @@ impl Shard {
         for socket in open {
             self.open(socket, turn);
         }
+        self.renew_identities(turn);
         self.server.reconfigure(&*view, now);
         self.reserve.retain(|id| view.get(id).is_some());
         self.carry_out(turn);
@@ -381,7 +396,11 @@ impl Shard {
         let (slot, meter) = (usize::from(id.0), Arc::clone(&listener.meter));
         let added = match socket {
             ListenerSocket::Udp(_, socket) => {
-                meter.of(self.index).opened.add(1);
+                self.open_dtls(id, listener, turn);
+                // Where there are connections, they are what is counted.
+                if !self.speaks_dtls(id) {
+                    meter.of(self.index).opened.add(1);
+                }
                 let added = self.poller.add(&socket, Source::Udp(slot).token(), Interest::Read);
                 *slot_of(&mut self.sockets.udp, slot) = Some(Port { socket, meter, full_at: 0 });
                 added
@@ -399,9 +418,12 @@ impl Shard {
     }
 
     fn close(&mut self, id: ListenerId, turn: Turn<'_>) {
+        let had_connections = self.close_dtls(id, turn);
         self.flush(turn);
         let slot = usize::from(id.0);
-        if let Some(port) = self.sockets.udp.get_mut(slot).and_then(Option::take) {
+        if let Some(port) = self.sockets.udp.get_mut(slot).and_then(Option::take)
+            && !had_connections
+        {
             port.meter.of(self.index).closed.add(1);
         }
         drop(self.sockets.tcp.get_mut(slot).and_then(Option::take));
@@ -421,6 +443,7 @@ impl Shard {
             self.reserve.expire(turn.now.mono);
         }
         self.close_idle_streams(turn);
+        self.handle_dtls_deadlines(turn);
         if self.accept_again.is_some_and(|at| at <= turn.now.mono) {
             self.accept_again = None;
             self.listen_for_connections(Interest::Read);
@@ -459,6 +482,7 @@ impl Shard {
             self.send_all();
         }
         self.short_cut.forget_headers();
+        self.sealed = None;
         self.arena.clear();
     }
 

@@ -184,21 +184,6 @@ fn a_dry_run_is_ready_and_opens_nothing() {
     assert!(std::net::UdpSocket::bind(address(text.port)).is_ok());
 }
 
-#[test]
-fn a_dtls_listener_is_refused_by_name_and_the_others_run() {
-    let certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
-    let key = "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCkFBQUEKLS0tLS1FTkQgUFJJVkFURSBLRVktLS0tLQo=";
-    let mut text = Text::new();
-    let dtls = common::listener("secure", "TURN-DTLS", kit::free_port(), "[loop]");
-    text.listeners.push(dtls.replace("TURN-DTLS", &format!("TURN-DTLS, cert: {certificate}, key: {key}")));
-    let dataplane = start();
-    let report = dataplane.apply(&[(GATEWAY.to_owned(), text.config())].into()).unwrap();
-    assert_eq!(report.refused.len(), 1);
-    assert_eq!(report.refused[0].listener, "secure");
-    assert!(report.refused[0].reason.contains("TURN-DTLS"), "{}", report.refused[0].reason);
-    assert!(kit::TurnClient::udp(address(text.port)).binding().is_ok());
-}
-
 /// A server that goes is waited for, and may be answering at that moment.
 #[test]
 fn endpoints_move_under_readers() {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use common::{Gateway, Pair, Text, address, await_that, listener, static_user};
-use kit::{EchoPeer, TurnClient};
+use kit::{EchoPeer, Part, TurnClient};
 
 const CALLS: usize = 50;
 const CHANNEL: u16 = 0x4000;
@@ -22,10 +22,11 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Over every transport alike.
-    fn gather(gateway: &Gateway, secure: SocketAddr, peer: &EchoPeer) -> Self {
-        let ways: [&dyn Fn() -> TurnClient; 3] =
-            [&|| gateway.udp(), &|| gateway.tcp(), &|| TurnClient::tls(secure).with(static_user())];
+    /// A quarter each over UDP, TCP, TLS, and DTLS if there is somebody who speaks it.
+    fn gather(gateway: &Gateway, secure: SocketAddr, openssl: Option<&Part>, peer: &EchoPeer) -> Self {
+        let tls = || TurnClient::tls(secure).with(static_user());
+        let dtls = || openssl.map_or_else(tls, |part| TurnClient::dtls(part, secure).with(static_user()));
+        let ways: [&dyn Fn() -> TurnClient; 4] = [&|| gateway.udp(), &|| gateway.tcp(), &tls, &dtls];
         let join = |way: &dyn Fn() -> TurnClient| {
             let mut client = way();
             client.allocate().unwrap();
@@ -60,34 +61,28 @@ impl Drop for End<'_> {
     }
 }
 
-/// A change of a configuration whose encrypted listener has this port, and what it must report as restarted.
-type Change = (&'static str, fn(&mut Text, u16), &'static [&'static str]);
+/// A change, and what it must report as restarted.
+type Change = (&'static str, fn(&mut Text), &'static [&'static str]);
 
 const CHANGES: [Change; 13] = [
-    ("another certificate", another_certificate, &[]),
-    ("other credentials", |text, _| text.auth = text.auth.replace("password: pass", "password: other"), &[]),
-    ("another kind of credentials", |text, _| text.auth = common::EPHEMERAL.to_owned(), &[]),
-    ("another realm", |text, _| text.auth = text.auth.replace("realm: r", "realm: other"), &[]),
-    ("one route more", |text, _| with_routes(text, "[loop, more]", &[("more", "[192.0.2.0/24]")]), &[]),
-    ("a route that leads nowhere", |text, _| with_routes(text, "[gone, loop]", &[]), &[]),
+    ("other certificates", other_certificates, &[]),
+    ("other credentials", |text| text.auth = text.auth.replace("password: pass", "password: other"), &[]),
+    ("another kind of credentials", |text| text.auth = common::EPHEMERAL.to_owned(), &[]),
+    ("another realm", |text| text.auth = text.auth.replace("realm: r", "realm: other"), &[]),
+    ("one route more", |text| with_routes(text, "[loop, more]", &[("more", "[192.0.2.0/24]")]), &[]),
+    ("a route that leads nowhere", |text| with_routes(text, "[gone, loop]", &[]), &[]),
     (
         "the peer in another cluster",
-        |text, _| with_routes(text, "[ahead, loop]", &[("ahead", "[127.0.0.1]")]),
+        |text| with_routes(text, "[ahead, loop]", &[("ahead", "[127.0.0.1]")]),
         &[],
     ),
-    ("a narrower cluster", |text, _| text.clusters[0] = common::cluster("loop", "[127.0.0.1]"), &[]),
-    ("a quota", |text, _| with_admin(text, "user_quota: 1"), &[]),
-    ("another log level", |text, _| with_admin(text, "loglevel: 'all:ERROR'"), &[]),
-    ("another public address", |text, _| public_address(text, "192.0.2.7"), &[]),
+    ("a narrower cluster", |text| text.clusters[0] = common::cluster("loop", "[127.0.0.1]"), &[]),
+    ("a quota", |text| with_admin(text, "user_quota: 1"), &[]),
+    ("another log level", |text| with_admin(text, "loglevel: 'all:ERROR'"), &[]),
+    ("another public address", |text| public_address(text, "192.0.2.7"), &[]),
     ("a listener more", add_listener, &[]),
-    ("another name", |text, _| with_admin(text, "name: renamed"), &[]),
+    ("another name", |text| with_admin(text, "name: renamed"), &[]),
 ];
-
-/// The encrypted listener comes last.
-fn another_certificate(text: &mut Text, secure: u16) {
-    text.listeners.pop();
-    text.listeners.push(Pair::new().listener("TURN-TLS", secure));
-}
 
 fn with_routes(text: &mut Text, routes: &str, more: &[(&str, &str)]) {
     for listener in &mut text.listeners {
@@ -109,17 +104,29 @@ fn public_address(text: &mut Text, public: &str) {
     }
 }
 
-fn add_listener(text: &mut Text, _: u16) {
+fn other_certificates(text: &mut Text) {
+    let (old, new) = (text.listeners.split_off(2), Pair::new());
+    for listener in old {
+        let (front, rest) = listener.split_once("cert: ").unwrap();
+        let (_, rest) = rest.split_once("name: ").unwrap();
+        text.listeners.push(format!("{front}cert: {}, key: {}, name: {rest}", new.cert, new.key));
+    }
+}
+
+fn add_listener(text: &mut Text) {
     text.listeners.push(listener("more", "TURN-UDP", kit::free_port(), "[loop]"));
 }
 
 #[test]
 fn fifty_calls_lose_nothing_to_any_change() {
-    let (mut text, secure) = (Text::new(), kit::free_port());
-    text.listeners.push(Pair::new().listener("TURN-TLS", secure));
+    let (mut text, pair, secure) = (Text::new(), Pair::new(), kit::free_port());
+    text.listeners.push(pair.listener("tls", "TURN-TLS", secure));
+    text.listeners.push(pair.listener("dtls", "TURN-DTLS", secure));
     let gateway = Gateway::with_workers(&text, 2);
     let peer = EchoPeer::start();
-    let Crowd { mut calls, rounds, over } = Crowd::gather(&gateway, address(secure), &peer);
+    let openssl = kit::need("openssl");
+    let crowd = Crowd::gather(&gateway, address(secure), openssl.as_ref(), &peer);
+    let Crowd { mut calls, rounds, over } = crowd;
     thread::scope(|scope| {
         let talk = scope.spawn(|| Crowd::talk(&mut calls, &rounds, &over));
         let end = End(&over);
@@ -130,7 +137,7 @@ fn fifty_calls_lose_nothing_to_any_change() {
         };
         for (what, change, restarted) in CHANGES {
             let mut changed = text.clone();
-            change(&mut changed, secure);
+            change(&mut changed);
             assert_ne!(changed.yaml(), text.yaml(), "{what}");
             assert_eq!(gateway.apply(&changed).restarted, restarted, "{what}");
             rounds_pass(what);

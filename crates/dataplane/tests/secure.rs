@@ -12,18 +12,22 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use common::{Call, EPHEMERAL, Gateway, Pair, Text, address, await_that, echo, get, scrape, static_user};
 use dataplane::{HandshakeLimits, Options};
-use kit::{Credentials, EchoPeer, TurnClient};
+use kit::{Credentials, EchoPeer, Part, TurnClient};
 use rustls::{ClientConnection, StreamOwned};
 
 /// The two listeners of every test, and an encrypted one.
 fn text(pair: &Pair, protocol: &str, port: u16) -> Text {
     let mut text = Text::new();
-    text.listeners.push(pair.listener(protocol, port));
+    text.listeners.push(pair.listener("secure", protocol, port));
     text
 }
 
 fn tls(port: u16) -> TurnClient {
     TurnClient::tls(address(port)).with(static_user())
+}
+
+fn dtls(openssl: &Part, port: u16) -> TurnClient {
+    TurnClient::dtls(openssl, address(port)).with(static_user())
 }
 
 /// The certificate that a new client is shown.
@@ -49,9 +53,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 fn relays_for(mut client: TurnClient, local: Option<SocketAddr>) {
     let peer = EchoPeer::start();
     let seen = client.binding().unwrap();
-    if let Some(local) = local {
-        assert_eq!(seen, local);
-    }
+    assert!(local.is_none_or(|local| local == seen));
     let relayed = client.allocate().unwrap().relayed;
     client.create_permission(peer.address()).unwrap();
     client.send(peer.address(), b"in an indication");
@@ -83,7 +85,7 @@ fn r03_only_a_listener_that_becomes_tls_is_reported_as_restarted() {
     let gateway = Gateway::start(&before);
     let mut call = Call::start(gateway.tcp());
     let mut after = before.clone();
-    after.listeners[2] = pair.listener("TURN-TLS", port);
+    after.listeners[2] = pair.listener("secure", "TURN-TLS", port);
     after.listeners.push(common::listener("more", "TURN-UDP", kit::free_port(), "[loop]"));
     assert_eq!(gateway.apply(&after).restarted, ["listener: secure"]);
     call.goes_on();
@@ -102,7 +104,7 @@ fn r09_a_broken_pair_changes_nothing_and_says_why() {
     let not_pem = BASE64_STANDARD.encode("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     for broken in [Pair { cert: not_pem, ..pair.clone() }, Pair { key: Pair::new().key, ..pair.clone() }] {
         let mut change = text.clone().auth(EPHEMERAL);
-        change.listeners[2] = broken.listener("TURN-TLS", port);
+        change.listeners[2] = broken.listener("secure", "TURN-TLS", port);
         let problem = gateway.try_apply(&change).unwrap_err().to_string();
         assert!(problem.contains("cannot load cert/key pair"), "{problem}");
         assert!(!problem.contains(&pair.key), "{problem}");
@@ -121,7 +123,7 @@ fn certificate_rotation_drops_every_session_of_the_listener() {
     let mut call = Call::start(tls(port));
     assert_eq!(shown(port), old.der);
     let mut rotated = before;
-    rotated.listeners[2] = new.listener("TURN-TLS", port);
+    rotated.listeners[2] = new.listener("secure", "TURN-TLS", port);
     assert!(gateway.apply(&rotated).restarted.is_empty());
     assert_eq!(shown(port), new.der);
     call.goes_on();
@@ -242,4 +244,127 @@ fn secrets_and_tls_private_keys_on_an_open_status_port() {
         assert!(!shown.contains(&pair.key[60..100]), "{shown}");
         assert!(!shown.contains("PRIVATE KEY"), "{shown}");
     }
+}
+
+#[test]
+fn a04_dtls_relays_an_echo_with_static_and_ephemeral_credentials() {
+    let Some(openssl) = kit::need("openssl") else { return };
+    let port = kit::free_port();
+    for pair in [Pair::new(), Pair::rsa(&openssl)] {
+        for (auth, user) in [
+            (common::STATIC, static_user()),
+            (EPHEMERAL, Credentials::ephemeral("my-secret", "4000000000:user")),
+        ] {
+            let _gateway = Gateway::start(&text(&pair, "TURN-DTLS", port).auth(auth));
+            relays_for(TurnClient::dtls(&openssl, address(port)).with(user), None);
+        }
+    }
+}
+
+/// Replies leave from the address that the client talks to, which its socket insists on.
+#[test]
+fn dtls_over_ipv6_and_to_another_address_of_this_machine() {
+    let Some(openssl) = kit::need("openssl") else { return };
+    let (pair, port) = (Pair::new(), kit::free_port());
+    let _gateway = Gateway::start(&text(&pair, "TURN-DTLS", port));
+    for server in [SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port)), ([127, 0, 0, 9], port).into()] {
+        let seen = TurnClient::dtls(&openssl, server).binding().unwrap();
+        assert_eq!(seen.is_ipv6(), server.is_ipv6());
+    }
+}
+
+#[test]
+fn r03_only_a_listener_that_becomes_dtls_is_reported_as_restarted() {
+    let Some(openssl) = kit::need("openssl") else { return };
+    let (pair, port) = (Pair::new(), kit::free_port());
+    let mut before = Text::new();
+    before.listeners.push(common::listener("secure", "TURN-UDP", port, "[loop]"));
+    let gateway = Gateway::start(&before);
+    let mut call = Call::start(gateway.tcp());
+    let mut after = before.clone();
+    after.listeners[2] = pair.listener("secure", "TURN-DTLS", port);
+    after.listeners.push(common::listener("more", "TURN-UDP", kit::free_port(), "[loop]"));
+    assert_eq!(gateway.apply(&after).restarted, ["listener: secure"]);
+    call.goes_on();
+    Call::start(dtls(&openssl, port));
+    assert_eq!(gateway.apply(&before).restarted, ["listener: secure"]);
+    Call::start(TurnClient::udp(address(port)).with(static_user()));
+    call.goes_on();
+}
+
+#[test]
+fn stopped_dtls_listeners_sessions_end_with_it() {
+    let Some(openssl) = kit::need("openssl") else { return };
+    let (pair, port) = (Pair::new(), kit::free_port());
+    let with = text(&pair, "TURN-DTLS", port);
+    let gateway = Gateway::start(&with);
+    let mut other = Call::start(gateway.udp());
+    let mut call = Call::start(dtls(&openssl, port));
+    gateway.await_allocations(2);
+    let mut without = with;
+    without.listeners.truncate(2);
+    assert!(gateway.apply(&without).restarted.is_empty());
+    assert_eq!(gateway.dataplane.allocations(), 1);
+    // It was told so.
+    assert!(call.client.binding().is_err());
+    other.goes_on();
+    assert!(std::net::UdpSocket::bind(address(port)).is_ok(), "the port is free");
+}
+
+#[test]
+fn a_dtls_client_that_says_goodbye_leaves_nothing() {
+    let Some(openssl) = kit::need("openssl") else { return };
+    let (pair, port, metrics) = (Pair::new(), kit::free_port(), address(kit::free_port()));
+    let admin = format!("healthcheck_endpoint: '', metrics_endpoint: 'http://{metrics}'");
+    let _gateway = Gateway::start(&text(&pair, "TURN-DTLS", port).admin(&admin));
+    let mut client = openssl.command("openssl");
+    client.args(["s_client", "-dtls1_2", "-connect", &address(port).to_string()]);
+    // It ends with its input.
+    let printed = client.stdin(std::process::Stdio::null()).output().unwrap().stdout;
+    let printed = String::from_utf8_lossy(&printed);
+    assert!(printed.contains("Extended master secret: yes"), "{printed}");
+    assert!(printed.contains("Secure Renegotiation IS supported"), "{printed}");
+    let value = |series: &str| scrape(metrics, "/").get(series).copied();
+    await_that("its end is noticed", || value(r#"stunner_listener_connections{name="secure"}"#) == Some(0.0));
+    assert_eq!(value(r#"stunner_listener_connections_total{name="secure"}"#), Some(1.0));
+    assert_eq!(value(r#"stunner_listener_handshakes_total{name="secure",outcome="completed"}"#), Some(1.0));
+}
+
+#[test]
+fn silent_dtls_sessions_end_and_those_with_an_allocation_do_not() {
+    let Some(openssl) = kit::need("openssl") else { return };
+    let (pair, port, metrics) = (Pair::new(), kit::free_port(), address(kit::free_port()));
+    let admin = format!("healthcheck_endpoint: '', metrics_endpoint: 'http://{metrics}'");
+    let timeout = Duration::from_secs(1);
+    let options =
+        Options { workers: 1, first_message_timeout: timeout, idle_timeout: timeout, ..Options::default() };
+    let _gateway = Gateway::with_options(&text(&pair, "TURN-DTLS", port).admin(&admin), options);
+    let mut call = Call::start(dtls(&openssl, port));
+    let _silent = TurnClient::dtls(&openssl, address(port));
+    let mut idle = TurnClient::dtls(&openssl, address(port));
+    idle.binding().unwrap();
+    let connections = || scrape(metrics, "/")[r#"stunner_listener_connections{name="secure"}"#];
+    await_that("both idle ones are gone", || connections() == 1.0);
+    call.goes_on();
+}
+
+/// Garbage inside of DTLS is dropped, as it is over UDP.
+#[test]
+fn what_is_no_dtls_changes_nothing() {
+    let Some(openssl) = kit::need("openssl") else { return };
+    let (pair, port) = (Pair::new(), kit::free_port());
+    let gateway = Gateway::start(&text(&pair, "TURN-DTLS", port));
+    let mut call = Call::start(dtls(&openssl, port));
+    let socket = std::net::UdpSocket::bind(address(0)).unwrap();
+    socket.connect(address(port)).unwrap();
+    let binding = b"\x00\x01\x00\x00\x21\x12\xA4\x42stunner-test";
+    for bytes in
+        [&b""[..], b"\x16", binding, &[0; 1200], &[0xFE; 100], b"\x16\xFE\xFD\0\0\0\0\0\0\0\0\xFF\xFF"]
+    {
+        socket.send(bytes).unwrap();
+        call.goes_on();
+    }
+    socket.set_nonblocking(true).unwrap();
+    assert_eq!(socket.recv(&mut [0; 16]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    assert_eq!(gateway.dataplane.allocations(), 1);
 }

@@ -276,6 +276,24 @@ impl Arena {
         self.memory[start..start + len].fill(0);
     }
 
+    /// Copies a message to `offset` of the payload of a slot, which may be one that it lies in.
+    ///
+    /// # Panics
+    /// If that leaves the payload area.
+    pub fn gather(&mut self, message: &Parts, slot: Slot, offset: usize) {
+        let mut at = Self::start(slot) + offset;
+        let end = Self::start(slot) + SLOT_CAPACITY;
+        for span in message.head.into_iter().chain([message.body]) {
+            let from = usize::from(span.slot.0) * STRIDE + span.start as usize;
+            assert!(at + span.len() <= end, "inside the payload");
+            self.memory.copy_within(from..from + span.len(), at);
+            at += span.len();
+        }
+        let padding = at..at + usize::from(message.padding);
+        assert!(padding.end <= end, "inside the payload");
+        self.memory[padding].fill(0);
+    }
+
     /// The bytes of a span.
     pub fn bytes(&self, span: Span) -> &[u8] {
         let start = usize::from(span.slot.0) * STRIDE + span.start as usize;

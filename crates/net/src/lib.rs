@@ -22,6 +22,7 @@
 pub mod addr;
 mod buffer;
 mod cmsg;
+mod dtls;
 mod identity;
 pub mod interface;
 pub mod limit;
@@ -33,6 +34,10 @@ mod tls;
 mod udp;
 
 pub use buffer::{Arena, HEADROOM, Packet, Parts, SLOT_CAPACITY, Slot, Span};
+pub use dtls::{
+    DTLS_BEHIND, DTLS_IN_FRONT, DTLS_LONGEST, DtlsEndpoint, DtlsEvent, DtlsPeer, Expired, HandshakeId,
+    dtls_record_len,
+};
 pub use identity::{Identity, IdentityError};
 pub use options::{TcpOptions, UdpOptions, probe_tcp, probe_udp};
 pub use poll::{Event, Events, Interest, Poller, Token, Waker};

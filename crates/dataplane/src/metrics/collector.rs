@@ -190,6 +190,7 @@ fn losses(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result
         ("slow_reader".to_owned(), sum(&|stats| stats.slow_reader.get())),
         ("mailbox_full".to_owned(), sum(&|stats| stats.mailbox_full.get())),
         ("truncated".to_owned(), sum(&|stats| stats.truncated.get())),
+        ("stray_record".to_owned(), sum(&|stats| stats.stray_record.get())),
     ]);
     by(encoder, "reason", "stunner_packets_dropped", "Packets that went nowhere", &dropped)?;
     let refused: Vec<(String, u64)> = RejectReason::ALL

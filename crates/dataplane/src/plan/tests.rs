@@ -114,16 +114,6 @@ fn an_address_that_is_none_is_refused_by_name_of_the_gateway() {
 }
 
 #[test]
-fn a_listener_without_a_server_is_refused_and_the_others_are_not() {
-    // "AAAA" between the lines that make it PEM.
-    let pair = "TURN-DTLS, cert: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=, key: LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCkFBQUEKLS0tLS1FTkQgUFJJVkFURSBLRVktLS0tLQo=";
-    let wanted = wanted(&BASE.replacen("TURN-TCP", pair, 1));
-    assert_eq!(wanted.listeners.keys().collect::<Vec<_>>(), [&key("udp")]);
-    assert_eq!(wanted.refused[0].listener, "tcp");
-    assert!(wanted.refused[0].reason.contains("TURN-DTLS"));
-}
-
-#[test]
 fn gateways_share_an_endpoint() {
     let configs = ["one", "two"].map(|name| {
         let text = BASE.replace("3478", if name == "one" { "3478" } else { "3480" });

@@ -59,16 +59,33 @@ impl Shard {
         let Some(port) = self.sockets.udp.get(usize::from(id.0)).and_then(Option::as_ref) else { return };
         let packet = self.arena.packet(slot);
         let places = packet.places();
-        port.meter.of(self.index).rx.count_all(places.len(), packet.bytes.len());
+        let is_sealed = self.speaks_dtls(id);
+        if !is_sealed {
+            port.meter.of(self.index).rx.count_all(places.len(), packet.bytes.len());
+        }
         if packet.truncated {
             self.metrics.worker(self.index).truncated.add(1);
             return;
         }
         let client = Client::new(id, packet.from, local_address(&port.socket, packet.to));
-        places.for_each(|place| self.handle_client_datagram(client, slot, place, turn));
+        for place in places {
+            if is_sealed {
+                self.handle_dtls_datagram(client, slot, place, turn);
+            } else {
+                self.handle_client_datagram(client, slot, place, turn);
+            }
+        }
     }
 
-    fn handle_client_datagram(&mut self, client: Client, slot: Slot, place: Range<usize>, turn: Turn<'_>) {
+    /// Returns whether it was signalling that makes sense.
+    pub(super) fn handle_client_datagram(
+        &mut self,
+        client: Client,
+        slot: Slot,
+        place: Range<usize>,
+        turn: Turn<'_>,
+    ) -> bool {
+        let mut is_control = false;
         let datagram = &self.arena.payload(slot)[place.clone()];
         match self.server.handle_client(client, datagram, turn.view, turn.now) {
             Verdict::ToPeer { relay, peer, payload, cluster, dont_fragment } => {
@@ -76,10 +93,12 @@ impl Shard {
                 let data = Payload::new(slot, place.start, front, payload.len());
                 self.send_to_peer(relay, peer, data, dont_fragment, cluster, turn);
             }
-            Verdict::ToClient { .. } | Verdict::Control => {}
+            Verdict::Control => is_control = true,
+            Verdict::ToClient { .. } => {}
             Verdict::Dropped(_) => self.counters_changed = true,
         }
         self.carry_out(turn);
+        is_control
     }
 
     pub(super) fn receive_from_peers(&mut self, slot: usize, turn: Turn<'_>) {
@@ -204,6 +223,10 @@ impl Shard {
         if let Some(port) = self.sockets.udp.get(usize::from(id.0)).and_then(Option::as_ref) {
             port.meter.of(self.index).tx.count(parts.len());
         }
+        if self.speaks_dtls(id) {
+            self.send_sealed(client, &parts);
+            return;
+        }
         self.make_room_in_queue();
         let outgoing = Outgoing {
             socket: Sockets::listener_number(id),
@@ -215,7 +238,7 @@ impl Shard {
         self.queue.push_parts(parts.head, outgoing, parts.padding);
     }
 
-    fn make_room_in_queue(&mut self) {
+    pub(super) fn make_room_in_queue(&mut self) {
         if self.queue.free() == 0 {
             self.flush_datagrams();
         }

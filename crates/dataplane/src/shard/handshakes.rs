@@ -46,19 +46,24 @@ impl Handshakes {
         self.this_turn = 0;
     }
 
-    /// The place of the connection that has to make room before one from this address can begin.
-    pub(super) fn in_the_way(&self, remote: IpAddr) -> Option<usize> {
+    pub(super) fn limits(&self) -> HandshakeLimits {
+        self.limits
+    }
+
+    /// The serial number and the place of the connection that has to make room before one from this address can
+    /// begin.
+    pub(super) fn in_the_way(&self, remote: IpAddr) -> Option<(u64, usize)> {
         let source = source(remote);
         let from_there = self.of_source.get(&source).copied().unwrap_or(0);
-        let mut oldest_first = self.begun.values();
+        let mut oldest_first = self.begun.iter();
         let oldest = if from_there >= self.limits.per_source {
-            oldest_first.find(|begun| begun.source == source)
+            oldest_first.find(|(_, begun)| begun.source == source)
         } else if self.begun.len() >= self.limits.per_worker {
             oldest_first.next()
         } else {
             None
         };
-        oldest.map(|begun| begun.key)
+        oldest.map(|(serial, begun)| (*serial, begun.key))
     }
 
     /// One begins, at this place. Serial numbers ascend.
@@ -108,7 +113,7 @@ mod tests {
             assert_eq!(handshakes.in_the_way(v4(2)), None);
             handshakes.begin(serial, 10 * serial as usize, v4(2));
         }
-        assert_eq!(handshakes.in_the_way(v4(2)), Some(20));
+        assert_eq!(handshakes.in_the_way(v4(2)), Some((2, 20)));
         assert_eq!(handshakes.in_the_way(v4(1)), None);
         handshakes.end(3);
         assert_eq!(handshakes.in_the_way(v4(2)), None);
@@ -118,11 +123,11 @@ mod tests {
     fn the_oldest_of_all_makes_room_when_all_have_their_share() {
         let mut handshakes = handshakes();
         (0..5).for_each(|number| handshakes.begin(u64::from(number), number.into(), v4(number)));
-        assert_eq!(handshakes.in_the_way(v4(9)), Some(0));
+        assert_eq!(handshakes.in_the_way(v4(9)), Some((0, 0)));
         handshakes.end(0);
         assert_eq!(handshakes.in_the_way(v4(9)), None);
         handshakes.begin(7, 7, v4(9));
-        assert_eq!(handshakes.in_the_way(v4(9)), Some(1));
+        assert_eq!(handshakes.in_the_way(v4(9)), Some((1, 1)));
     }
 
     #[test]
@@ -131,7 +136,7 @@ mod tests {
         let of =
             |host: u16, network: u16| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, host));
         (0..3).for_each(|host| handshakes.begin(host.into(), host.into(), of(host, 1)));
-        assert_eq!(handshakes.in_the_way(of(99, 1)), Some(0));
+        assert_eq!(handshakes.in_the_way(of(99, 1)), Some((0, 0)));
         assert_eq!(handshakes.in_the_way(of(99, 2)), None);
     }
 

@@ -27,6 +27,8 @@ impl Shard {
                 Output::AllocationCreated { client, .. } => {
                     if let Some(&key) = self.stream_of.get(&client) {
                         self.streams[key].allocated();
+                    } else {
+                        self.hold_session(client);
                     }
                 }
                 Output::AllocationEnded { client, .. } => self.allocation_ended(client, turn),
@@ -116,5 +118,6 @@ impl Shard {
         {
             self.watch_idle(deadline, key);
         }
+        self.release_session(client, turn);
     }
 }

@@ -51,7 +51,7 @@ impl Shard {
         let tls = turn.view.get(id).and_then(|listener| listener.security.tls());
         let Ok(pipe) = Pipe::accept(tcp, tls) else { return };
         if pipe.is_handshaking()
-            && let Some(oldest) = self.handshakes.in_the_way(client.remote().ip())
+            && let Some((_, oldest)) = self.handshakes.in_the_way(client.remote().ip())
         {
             self.end_stream(oldest, HandshakeEnd::Displaced, turn);
         }

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use config::Config;
 use dataplane::{ApplyError, Dataplane, Options, Report};
-use kit::{Credentials, Deadline, EchoPeer, Failure, TurnClient, Way};
+use kit::{Credentials, Deadline, EchoPeer, Failure, Part, TurnClient, Way};
 
 /// The name of the gateway in every fixture.
 pub(crate) const GATEWAY: &str = "test/gateway";
@@ -106,31 +106,6 @@ impl Text {
 
 pub(crate) fn listener(name: &str, protocol: &str, port: u16, routes: &str) -> String {
     format!("{{ name: {name}, protocol: {protocol}, address: 127.0.0.1, port: {port}, routes: {routes} }}")
-}
-
-/// A certificate and its key as configurations have them.
-#[derive(Clone)]
-pub(crate) struct Pair {
-    pub(crate) der: Vec<u8>,
-    pub(crate) cert: String,
-    pub(crate) key: String,
-}
-
-impl Pair {
-    pub(crate) fn new() -> Self {
-        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        Self {
-            der: signed.cert.der().to_vec(),
-            cert: BASE64_STANDARD.encode(signed.cert.pem()),
-            key: BASE64_STANDARD.encode(signed.signing_key.serialize_pem()),
-        }
-    }
-
-    pub(crate) fn listener(&self, protocol: &str, port: u16) -> String {
-        let Self { cert, key, .. } = self;
-        let plain = listener("secure", protocol, port, "[loop]");
-        plain.replacen('{', &format!("{{ cert: {cert}, key: {key}, "), 1)
-    }
 }
 
 pub(crate) fn cluster(name: &str, endpoints: &str) -> String {
@@ -282,5 +257,43 @@ impl Call {
         self.client.send_channel(0x4000, b"anybody?");
         assert!(self.client.settle().unwrap().is_empty());
         assert_eq!(self.peer.sources().len(), heard);
+    }
+}
+
+/// A certificate and its key as configurations have them.
+#[derive(Clone)]
+pub(crate) struct Pair {
+    pub(crate) der: Vec<u8>,
+    pub(crate) cert: String,
+    pub(crate) key: String,
+}
+
+impl Pair {
+    /// For ECDSA.
+    pub(crate) fn new() -> Self {
+        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        Self {
+            der: signed.cert.der().to_vec(),
+            cert: BASE64_STANDARD.encode(signed.cert.pem()),
+            key: BASE64_STANDARD.encode(signed.signing_key.serialize_pem()),
+        }
+    }
+
+    /// For RSA.
+    pub(crate) fn rsa(openssl: &Part) -> Self {
+        let folder = kit::temp_dir();
+        let mut command = openssl.command("openssl");
+        command.current_dir(folder.path());
+        command.args("req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 2".split(' '));
+        let made = command.args(["-keyout", "key.pem", "-out", "cert.pem"]).output().unwrap();
+        assert!(made.status.success());
+        let read = |name| BASE64_STANDARD.encode(std::fs::read(folder.path().join(name)).unwrap());
+        Self { der: Vec::new(), cert: read("cert.pem"), key: read("key.pem") }
+    }
+
+    pub(crate) fn listener(&self, name: &str, protocol: &str, port: u16) -> String {
+        let Self { cert, key, .. } = self;
+        let plain = listener(name, protocol, port, "[loop]");
+        plain.replacen('{', &format!("{{ cert: {cert}, key: {key}, "), 1)
     }
 }
