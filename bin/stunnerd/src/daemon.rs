@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use cds::{Event, Origin, Scope, Watch};
 use config::uri::TurnUri;
-use config::{Config, Protocol};
+use config::Config;
 use dataplane::{Dataplane, Options};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::interval;
@@ -145,9 +145,6 @@ async fn next(watch: &mut Option<Watch>) -> Event {
 /// out, anyone includes this machine.
 fn from_uri(text: &str) -> anyhow::Result<Config> {
     let uri: TurnUri = text.parse()?;
-    if uri.protocol == Protocol::Dtls {
-        bail!("{} is not served by this version; use turns: with transport=tcp, or turn:", uri.protocol);
-    }
     let certificate = uri.protocol.is_secure().then(|| certificate::self_signed(&uri.host)).transpose()?;
     let mut config = uri.to_config(certificate)?;
     let loopback = config

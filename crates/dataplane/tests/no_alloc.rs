@@ -7,8 +7,10 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
 
-use common::{Gateway, Text, address, static_user};
+use common::{Gateway, Pair, Text, address, static_user};
 use kit::{PATIENCE, TurnClient, allocations};
 use net::{Arena, Events, Interest, Outgoing, Poller, SendQueue, Span, Token, UdpOptions};
 use stun::attribute::{Data, XorPeerAddress};
@@ -95,6 +97,7 @@ fn relaying_allocates_nothing() {
     over_tcp(&gateway);
     in_trains(&gateway);
     drop(gateway);
+    over_dtls();
     // Hardly can all pairs be on one worker each, or on two.
     for (workers, pairs) in [(1, 1), (4, 12)] {
         let gateway = Gateway::with_workers(&Text::new(), workers);
@@ -145,6 +148,41 @@ fn over_tcp(gateway: &Gateway) {
     let send = |message: &[u8]| (&stream).write_all(message).unwrap();
     let receive = |answer: &mut [u8]| (&stream).read_exact(answer).unwrap();
     allocates_nothing("ChannelData over TCP", channel_data(), |message| round(&peer, message, send, receive));
+}
+
+/// Encrypted by another program, which makes one record of whatever it finds: so one message at a time.
+fn over_dtls() {
+    let Some(openssl) = kit::need("openssl") else { return };
+    let (mut text, port, peer) = (Text::new(), kit::free_port(), socket());
+    text.listeners.push(Pair::new().listener("secure", "TURN-DTLS", port));
+    let _gateway = Gateway::start(&text);
+    let listener = std::net::TcpListener::bind(address(0)).unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let theirs = OwnedFd::from(listener.accept().unwrap().0);
+    ours.set_read_timeout(Some(PATIENCE)).unwrap();
+    ours.set_nodelay(true).unwrap();
+    let mut program = openssl.command("openssl");
+    program.args(["s_client", "-quiet", "-dtls1_2", "-connect", &address(port).to_string()]);
+    program.stdin(theirs.try_clone().unwrap()).stdout(theirs).stderr(Stdio::null());
+    let mut program = program.spawn().unwrap();
+    let client = TurnClient::over(ours.try_clone().unwrap(), address(port)).with(static_user());
+    let client = set_up(client, peer.local_addr().unwrap());
+    let mut buffer = [0; 2048];
+    let (message, answer) = (channel_data(), &mut [0; 164]);
+    let mut round = || {
+        (&ours).write_all(&message).unwrap();
+        let (len, relay) = peer.recv_from(&mut buffer).unwrap();
+        assert_eq!(buffer[..len], PAYLOAD);
+        peer.send_to(&PAYLOAD, relay).unwrap();
+        (&ours).read_exact(answer).unwrap();
+    };
+    (0..WARM_UP).for_each(|_| round());
+    let before = allocations::in_process();
+    (0..ROUNDS).for_each(|_| round());
+    assert_eq!(allocations::in_process() - before, 0, "ChannelData over DTLS");
+    drop((client, ours));
+    program.kill().unwrap();
+    program.wait().unwrap();
 }
 
 /// A socket that sends and receives trains, with all the memory it needs.

@@ -2,10 +2,12 @@ module interop/pion
 
 go 1.24.0
 
-require github.com/pion/turn/v5 v5.0.10
+require (
+	github.com/pion/dtls/v3 v3.1.4
+	github.com/pion/turn/v5 v5.0.10
+)
 
 require (
-	github.com/pion/dtls/v3 v3.1.4 // indirect
 	github.com/pion/logging v0.2.4 // indirect
 	github.com/pion/randutil v0.1.0 // indirect
 	github.com/pion/stun/v3 v3.1.5 // indirect

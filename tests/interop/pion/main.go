@@ -1,7 +1,7 @@
 // pion's TURN client sends datagrams to a peer that echoes them, and counts what comes back. It stands for the
 // many programs that are built on it.
 //
-// usage: pion SERVER udp|tcp|tls USERNAME PASSWORD PEER COUNT
+// usage: pion SERVER udp|tcp|tls|dtls USERNAME PASSWORD PEER COUNT
 //
 // Prints `mapped ADDRESS`, `relayed ADDRESS` once it has a relay, and `echoed COUNT` at the end.
 package main
@@ -16,12 +16,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/turn/v5"
 )
 
 func main() {
 	if len(os.Args) != 7 {
-		log.Fatal("usage: pion SERVER udp|tcp|tls USERNAME PASSWORD PEER COUNT")
+		log.Fatal("usage: pion SERVER udp|tcp|tls|dtls USERNAME PASSWORD PEER COUNT")
 	}
 	count, err := strconv.Atoi(os.Args[6])
 	check(err)
@@ -41,6 +42,13 @@ func dial(transport, server string) (net.PacketConn, error) {
 	case "tls":
 		// The gateway's certificate is its own.
 		conn, err := tls.Dial("tcp4", server, &tls.Config{InsecureSkipVerify: true})
+		return turn.NewSTUNConn(conn), err
+	case "dtls":
+		address, err := net.ResolveUDPAddr("udp4", server)
+		if err != nil {
+			return nil, err
+		}
+		conn, err := dtls.Dial("udp4", address, &dtls.Config{InsecureSkipVerify: true})
 		return turn.NewSTUNConn(conn), err
 	default:
 		return nil, fmt.Errorf("no transport %q", transport)

@@ -82,6 +82,11 @@ fn indications_over_tls() {
 }
 
 #[test]
+fn indications_over_dtls() {
+    nothing_is_lost(&["-s", "-c", "-S"]);
+}
+
+#[test]
 fn channels_over_udp() {
     nothing_is_lost(&["-c"]);
 }
@@ -94,6 +99,11 @@ fn channels_over_tcp() {
 #[test]
 fn channels_over_tls() {
     tls_works(&["-c", "-t", "-S"]);
+}
+
+#[test]
+fn channels_over_dtls() {
+    nothing_is_lost(&["-c", "-S"]);
 }
 
 #[test]

@@ -56,3 +56,8 @@ fn pion_relays_over_tcp() {
 fn pion_relays_over_tls() {
     relays("tls", |gateway| gateway.secure);
 }
+
+#[test]
+fn pion_relays_over_dtls() {
+    relays("dtls", |gateway| gateway.secure);
+}

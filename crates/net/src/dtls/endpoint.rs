@@ -319,6 +319,11 @@ impl DtlsEndpoint {
         message: Message<'_>,
         now: Instant,
     ) -> DtlsEvent {
+        if ClientHello::is_outdated(message) {
+            // Shorter than any hello, so that whoever did not send one is not hurt.
+            self.transmit(peer, &alert(Failure::Outdated, header.sequence));
+            return DtlsEvent::Handled;
+        }
         let Some(hello) = ClientHello::read(message) else { return DtlsEvent::Stray };
         if !self.cookies.check(&peer, &hello, now) {
             let (cookie, from) = (self.cookies.make(&peer, &hello, now), self.outgoing.len());

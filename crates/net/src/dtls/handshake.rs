@@ -41,6 +41,8 @@ pub(super) enum Failure {
     Illegal = 47,
     /// A proof is wrong.
     Unproved = 51,
+    /// The client does not know DTLS 1.2.
+    Outdated = 70,
     /// The system does not give what is needed.
     Internal = 80,
 }

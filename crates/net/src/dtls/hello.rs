@@ -31,13 +31,17 @@ pub(super) struct ClientHello<'a> {
 }
 
 impl<'a> ClientHello<'a> {
+    /// It is for an older version than 1.2. Versions count downwards.
+    pub(super) fn is_outdated(message: Message<'a>) -> bool {
+        message.kind == CLIENT_HELLO && matches!(message.body, [0xFE, 0xFE..=0xFF, ..])
+    }
+
     /// `None` if it is malformed, or for an older version than 1.2, or asks for a renegotiation.
     pub(super) fn read(message: Message<'a>) -> Option<Self> {
         if message.kind != CLIENT_HELLO {
             return None;
         }
         let mut reader = Reader(message.body);
-        // Versions count downwards.
         let [0xFE, ..=0xFD] = reader.array()? else { return None };
         let mut hello = Self {
             random: reader.array()?,
