@@ -69,7 +69,7 @@ pub struct Options {
     pub first_message_timeout: Duration,
     /// How long a connection may be without an allocation, counted from its last message that made sense.
     pub idle_timeout: Duration,
-    /// How many TLS handshakes each worker puts up with at a time.
+    /// How many TLS handshakes each worker puts up with at a time, and how many DTLS handshakes for each listener.
     pub handshakes: HandshakeLimits,
 }
 

@@ -2,7 +2,7 @@
 //! and keeps each client on one.
 //!
 //! TLS listeners have the same sockets as TCP listeners: what makes them different begins with each connection,
-//! see [`crate::pipe`].
+//! see [`crate::pipe`]. DTLS listeners have those of UDP listeners, see [`crate::shard`].
 
 use std::io;
 use std::net::SocketAddr;
