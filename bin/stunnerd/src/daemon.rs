@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use cds::{Event, Origin, Scope, Watch};
-use config::uri::TurnUri;
 use config::Config;
+use config::uri::TurnUri;
 use dataplane::{Dataplane, Options};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::interval;
