@@ -40,7 +40,7 @@ pub const CALLS: [&str; 9] = [
 ];
 
 /// How long perf takes to begin to count, and packets to leave the server.
-const SETTLING: Duration = Duration::from_millis(400);
+const SETTLING: Duration = Duration::from_secs(1);
 /// So much slower does a program run that is watched by callgrind.
 const SLOWDOWN: u32 = 2;
 
