@@ -55,6 +55,8 @@ pub struct Cache {
     versions: BTreeMap<ObjectRef, String>,
     awaited: BTreeSet<Type>,
     listings: BTreeMap<Type, BTreeSet<Key>>,
+    /// Objects that have gone while writes were under way.
+    gone: BTreeSet<ObjectRef>,
 }
 
 impl Cache {
@@ -98,13 +100,27 @@ impl Cache {
                 let gone = known.into_iter().filter(|key| !seen.contains(key));
                 gone.map(|key| self.remove(of, key)).collect()
             }
-            Change::Put(of, value) => vec![self.put(of, value)],
+            Change::Put(of, value) => {
+                self.gone.remove(&reference(of, &value));
+                vec![self.put(of, value)]
+            }
             Change::Gone(of, key) => vec![self.remove(of, key)],
         }
     }
 
+    /// Takes note of an object as a write was answered. The answer to one that was sent before the object was deleted
+    /// may come after the watch has said so, and must not bring it back.
+    pub fn answer(&mut self, of: Type, value: Value) -> Effect {
+        if self.gone.contains(&reference(of, &value)) { Effect::Nothing } else { self.put(of, value) }
+    }
+
+    /// Says that no write is under way.
+    pub fn rest(&mut self) {
+        self.gone.clear();
+    }
+
     fn put(&mut self, of: Type, value: Value) -> Effect {
-        let target = ObjectRef { group: of.group, kind: of.kind, key: key(&value) };
+        let target = reference(of, &value);
         let version = text(&value, "resourceVersion").to_owned();
         if let Some(listing) = self.listings.get_mut(&of) {
             listing.insert(target.key.clone());
@@ -139,6 +155,7 @@ impl Cache {
         let target = ObjectRef { group: of.group, kind: of.kind, key };
         self.live.remove(&target);
         self.versions.remove(&target);
+        self.gone.insert(target.clone());
         if was_there { Effect::Render(target) } else { Effect::Nothing }
     }
 }
@@ -157,6 +174,10 @@ fn is_ours(value: &Value) -> bool {
 
 fn text<'v>(value: &'v Value, field: &str) -> &'v str {
     value["metadata"][field].as_str().unwrap_or_default()
+}
+
+fn reference(of: Type, value: &Value) -> ObjectRef {
+    ObjectRef { group: of.group, kind: of.kind, key: key(value) }
 }
 
 /// `namespace/name` of an object in the JSON of the API.

@@ -122,7 +122,8 @@ async fn served(client: &Client, group_version: &str) -> kube::Result<Vec<(Strin
             let whole = list.resources.into_iter().filter(|resource| !resource.name.contains('/'));
             Ok(whole.map(|resource| (resource.kind, resource.name)).collect())
         }
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+        // The answer to a version that is not served is no status object, so only the code tells.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }

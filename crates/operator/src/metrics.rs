@@ -24,7 +24,6 @@ pub(crate) struct Metrics {
     pub(crate) queue: Gauge,
     pub(crate) failing: Gauge,
     pub(crate) leading: Gauge,
-    pub(crate) watchers: Gauge,
     pub(crate) watch_errors: Family<Kind, Counter>,
     pub(crate) server_seen: Gauge,
     pub(crate) active: Family<Loop, Gauge>,
@@ -79,7 +78,6 @@ impl Default for Metrics {
             queue: Gauge::default(),
             failing: Gauge::default(),
             leading: Gauge::default(),
-            watchers: Gauge::default(),
             watch_errors: Family::default(),
             server_seen: Gauge::default(),
             active: Family::default(),
@@ -106,7 +104,6 @@ impl Metrics {
         all.register("queue_length", "Writes under way or waiting to be", self.queue.clone());
         all.register("failing_writes", "Writes that failed and will be tried again", self.failing.clone());
         all.register("leader", "Whether this replica writes", self.leading.clone());
-        all.register("config_watchers", "Open watches of configurations", self.watchers.clone());
         all.register("watch_errors", "Interruptions of watches of the API server", self.watch_errors.clone());
         all.register(
             "api_server_last_seen_timestamp_seconds",
@@ -127,6 +124,16 @@ impl Metrics {
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &registry);
         text
+    }
+
+    /// The loop of that name has gone round.
+    pub(crate) fn beat(&self, name: &'static str, unix_seconds: i64) {
+        self.active.get_or_create(&Loop { name }).set(unix_seconds);
+    }
+
+    /// A watch of the kind was interrupted.
+    pub(crate) fn interrupted(&self, kind: &'static str) {
+        self.watch_errors.get_or_create(&Kind { kind }).inc();
     }
 
     pub(crate) fn rendered(&self, took: Duration) {

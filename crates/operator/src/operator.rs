@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Settings,
     cache::Change,
+    clock,
     kinds::{self, Kinds},
     metrics::Metrics,
     nodes::{self, Nodes, Places},
@@ -24,6 +25,9 @@ use crate::{
 
 /// How often the API server is asked for kinds that it does not serve yet.
 const LOOK_FOR_KINDS: Duration = Duration::from_secs(5);
+
+/// How often the API server is asked whether it is there.
+const SEE_SERVER: Duration = Duration::from_secs(10);
 
 /// How long it may not go round before something is wrong.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
@@ -125,15 +129,22 @@ impl Operator {
         let (sender, changes) = mpsc::channel(CHANGES);
         let mut tasks = JoinSet::new();
         tasks.spawn(nodes::follow(self.places.subscribe(), self.nodes.clone(), self.store.clone()));
+        tasks.spawn(see_server(self.client.clone(), self.metrics.clone()));
         let followed: Vec<_> = wanted.iter().copied().filter(|of| kinds.has(*of)).collect();
         for of in &followed {
             if let Some(resource) = kinds.get(of.group, of.kind) {
-                tasks.spawn(watches::follow(self.client.clone(), *of, resource.clone(), sender.clone()));
+                tasks.spawn(watches::follow(
+                    self.client.clone(),
+                    *of,
+                    resource.clone(),
+                    sender.clone(),
+                    self.metrics.clone(),
+                ));
             }
         }
         let missing: Vec<_> = wanted.into_iter().filter(|of| !kinds.has(*of)).collect();
         let (found, more_kinds) = mpsc::channel(1);
-        tasks.spawn(look_for(self.client.clone(), missing, sender, found));
+        tasks.spawn(look_for(self.client.clone(), missing, sender, found, self.metrics.clone()));
         let work = Work::new(self, kinds, followed, gateway_version);
         work.run(changes, more_kinds, stop).await;
         Ok(())
@@ -161,12 +172,23 @@ async fn await_kinds(client: &Client, wanted: &[Type]) -> Kinds {
     }
 }
 
+/// Notes when the API server was last there.
+async fn see_server(client: Client, metrics: Metrics) {
+    loop {
+        if client.apiserver_version().await.is_ok() {
+            metrics.server_seen.set(clock::timestamp().as_second());
+        }
+        tokio::time::sleep(SEE_SERVER).await;
+    }
+}
+
 /// Looks for kinds that may turn up later, follows them from then on and says so.
 async fn look_for(
     client: Client,
     mut missing: Vec<Type>,
     changes: mpsc::Sender<Change>,
     found: mpsc::Sender<Kinds>,
+    metrics: Metrics,
 ) {
     let mut follows = JoinSet::new();
     while !missing.is_empty() {
@@ -177,7 +199,13 @@ async fn look_for(
         for of in &new {
             if let Some(resource) = kinds.get(of.group, of.kind) {
                 tracing::info!(target: "operator", kind = of.kind, group = of.group, "the API server serves it now");
-                follows.spawn(watches::follow(client.clone(), *of, resource.clone(), changes.clone()));
+                follows.spawn(watches::follow(
+                    client.clone(),
+                    *of,
+                    resource.clone(),
+                    changes.clone(),
+                    metrics.clone(),
+                ));
             }
         }
         if !new.is_empty() && found.send(kinds).await.is_err() {

@@ -137,8 +137,9 @@ pub struct Situation<'a> {
     pub memory: &'a Memory,
     /// Why objects of Gateways cannot be written, for the statuses of those.
     pub failures: &'a BTreeMap<Key, String>,
-    /// Gateways whose objects may be deleted.
-    pub known: &'a BTreeSet<Key>,
+    /// Identities of the objects that this operator has written since it started. What was made for Gateways that are
+    /// not its own any more is deleted if it is among them; anything else may be another operator's.
+    pub made: &'a BTreeSet<String>,
     /// Name of this controller in the statuses of routes.
     pub controller: &'a str,
     /// `group/version` in which the API server has Gateways, for owner references.
@@ -213,7 +214,9 @@ impl Plan<'_> {
         for target in &self.situation.rendered.deletes {
             let Some(live) = self.situation.cache.live(target) else { continue };
             let gateway = live.object.as_ref().and_then(related_gateway);
-            let is_known = gateway.as_ref().is_some_and(|gateway| self.situation.known.contains(gateway));
+            let is_own =
+                gateway.as_ref().is_some_and(|key| self.situation.rendered.gateways.contains_key(key));
+            let is_known = is_own || self.situation.made.contains(&live.uid);
             let is_going = live.object.as_ref().is_some_and(is_going);
             if is_known && !is_going && self.is_undone(target, Part::Object, 0) {
                 let what = What::Delete { uid: live.uid.clone() };

@@ -13,7 +13,7 @@ use kube::{
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::cache::Change;
+use crate::{cache::Change, metrics::Metrics};
 
 /// Secrets that no GatewayConfig and no listener can name with effect, which there are many and large of.
 const SECRETS: &str =
@@ -21,7 +21,13 @@ const SECRETS: &str =
 
 /// Follows a kind until nobody listens. A broken watch is taken up again with growing pauses; what was known stays known
 /// meanwhile.
-pub(crate) async fn follow(client: Client, of: Type, resource: ApiResource, changes: mpsc::Sender<Change>) {
+pub(crate) async fn follow(
+    client: Client,
+    of: Type,
+    resource: ApiResource,
+    changes: mpsc::Sender<Change>,
+    metrics: Metrics,
+) {
     let api = Api::<DynamicObject>::all_with(client, &resource);
     let mut config = watcher::Config::default();
     if of == Secret::TYPE {
@@ -33,6 +39,7 @@ pub(crate) async fn follow(client: Client, of: Type, resource: ApiResource, chan
             Ok(Some(event)) => change(of, event),
             Ok(None) => return,
             Err(error) => {
+                metrics.interrupted(of.kind);
                 tracing::warn!(target: "operator", kind = of.kind, %error, "watch interrupted; trying again");
                 continue;
             }

@@ -52,9 +52,8 @@ pub(crate) struct Work {
     backoffs: Backoffs,
     under_way: BTreeSet<(ObjectRef, Part)>,
     writes: JoinSet<Outcome>,
-    /// Gateways that have been this operator's since it started. What was made for others is not its business, even if
-    /// it looks the same: there may be another operator with a controller name of its own.
-    known: BTreeSet<Key>,
+    /// Identities of the objects that were written.
+    made: BTreeSet<String>,
     events: Events,
     is_rendered: bool,
     render_at: Option<Instant>,
@@ -78,7 +77,7 @@ impl Work {
             backoffs: Backoffs::default(),
             under_way: BTreeSet::new(),
             writes: JoinSet::new(),
-            known: BTreeSet::new(),
+            made: BTreeSet::new(),
             events: Events::new(operator.client.clone(), &operator.settings.render.controller_name),
             is_rendered: false,
             render_at: None,
@@ -99,6 +98,7 @@ impl Work {
         self.tell();
         loop {
             self.operator.pulse.send_replace(Instant::now());
+            self.operator.metrics.beat("operator", clock::timestamp().as_second());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -155,7 +155,7 @@ impl Work {
             rendered,
             memory: &self.memory,
             failures: &self.backoffs.failures(),
-            known: &self.known,
+            made: &self.made,
             controller: &self.operator.settings.render.controller_name,
             gateway_version: &self.gateway_version,
             now: &clock::now(),
@@ -230,7 +230,6 @@ impl Work {
         self.operator.places.send_replace(nodes::places(self.cache.snapshot()));
         self.publish(&extent);
         let rendered = self.rendering.rendered();
-        self.known.extend(rendered.gateways.keys().cloned());
         for problem in rendered.problems.iter().filter(|problem| !known_problems.contains(problem)) {
             tracing::warn!(target: "operator", "{problem}");
         }
@@ -279,6 +278,9 @@ impl Work {
         if !self.is_rendered || !*self.operator.leader.borrow() {
             return;
         }
+        if self.under_way.is_empty() {
+            self.cache.rest();
+        }
         let now = Instant::now();
         self.backoffs.wake(now);
         let planned = self.plan(self.rendering.rendered());
@@ -312,7 +314,8 @@ impl Work {
     }
 
     fn finish(&mut self, outcome: Outcome) {
-        let Outcome { write, result } = outcome;
+        let Outcome { write, result, took } = outcome;
+        self.operator.metrics.write_time.observe(took.as_secs_f64());
         let part = (write.target.clone(), write.what.part());
         self.under_way.remove(&part);
         match result {
@@ -350,10 +353,12 @@ impl Work {
                     let gateway = write.gateway.as_ref().map(Key::to_string);
                     tracing::info!(target: "operator", object = %write.target, gateway, "{}", write.what.verb());
                 }
-                self.memory.insert(part, Done { fingerprint: write.fingerprint, version });
-                for effect in self.cache.apply(Change::Put(*of, object)) {
-                    self.consider(effect);
+                if part.1 == Part::Object {
+                    self.made.extend(object["metadata"]["uid"].as_str().map(str::to_owned));
                 }
+                self.memory.insert(part, Done { fingerprint: write.fingerprint, version });
+                let effect = self.cache.answer(*of, object);
+                self.consider(effect);
             }
             (Written::Gone, _) => {
                 self.count(write, "deleted");

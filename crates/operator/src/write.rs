@@ -1,6 +1,6 @@
 //! Carrying out what was planned.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use gateway::api::{Deployment, ObjectRef, Resource as _};
 use kube::{
@@ -9,7 +9,7 @@ use kube::{
     core::DynamicObject,
 };
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     MANAGER,
@@ -37,6 +37,7 @@ pub(crate) struct Writer {
 pub(crate) struct Outcome {
     pub(crate) write: Write,
     pub(crate) result: Result<Written, WriteError>,
+    pub(crate) took: Duration,
 }
 
 /// What the API server says to a write that went well.
@@ -70,8 +71,9 @@ impl Writer {
 
     pub(crate) async fn execute(self, write: Write) -> Outcome {
         let _slot = self.slots.acquire().await;
+        let begun = Instant::now();
         let result = self.send(&write).await;
-        Outcome { write, result }
+        Outcome { write, result, took: begun.elapsed() }
     }
 
     async fn send(&self, write: &Write) -> Result<Written, WriteError> {

@@ -13,6 +13,8 @@ use crate::{Discovery, Server};
 pub struct Options {
     /// Name of the controller, so that tests that share an API server keep to themselves.
     pub controller: String,
+    /// The flag that says where configurations are served, if it is not any free port.
+    pub discovery: Option<String>,
     /// Further flags.
     pub flags: Vec<String>,
 }
@@ -20,7 +22,7 @@ pub struct Options {
 impl Options {
     /// The usual ones for a test of that name.
     pub fn new(test: &str) -> Self {
-        Self { controller: format!("example.com/{test}"), flags: Vec::new() }
+        Self { controller: format!("example.com/{test}"), discovery: None, flags: Vec::new() }
     }
 
     /// The same with a flag more.
@@ -53,7 +55,8 @@ impl Operator {
         let mut command = Command::new(kit::binary("stunner-operator"));
         command.arg("--kubeconfig").arg(kubeconfig);
         command.arg(format!("--controller-name={}", options.controller));
-        command.args(["--config-discovery-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"]);
+        command.arg(options.discovery.as_deref().unwrap_or("--config-discovery-address=127.0.0.1:0"));
+        command.arg("--health-probe-bind-address=127.0.0.1:0");
         command.args([
             "--metrics-bind-address=127.0.0.1:0",
             "--throttle-timeout=20ms",

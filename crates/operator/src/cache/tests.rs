@@ -68,3 +68,18 @@ fn an_object_that_cannot_be_read_leaves_the_one_before() {
     assert!(matches!(put(&mut cache, bad), Effect::Unreadable(..)));
     assert!(cache.snapshot().services.contains_key(&Key::new("n", "a")));
 }
+
+#[test]
+fn a_late_answer_does_not_bring_back_what_is_gone() {
+    let mut cache = Cache::new([]);
+    put(&mut cache, service("a", 1, "x"));
+    cache.apply(Change::Gone(Service::TYPE, Key::new("n", "a")));
+    assert_eq!(cache.answer(Service::TYPE, service("a", 2, "x")), Effect::Nothing);
+    assert!(cache.snapshot().services.is_empty());
+    // The watch is believed, and so are answers to what was sent later.
+    assert_eq!(put(&mut cache, service("a", 4, "x")), Effect::Render(reference("a")));
+    assert_eq!(cache.answer(Service::TYPE, service("a", 5, "y")), Effect::Render(reference("a")));
+    cache.apply(Change::Gone(Service::TYPE, Key::new("n", "a")));
+    cache.rest();
+    assert_eq!(cache.answer(Service::TYPE, service("a", 7, "x")), Effect::Render(reference("a")));
+}

@@ -27,7 +27,7 @@ impl World {
 }
 
 #[test]
-fn m07_to_m14_the_public_address_is_the_best_there_is() {
+fn m07_to_m14_and_c03_the_public_address_is_the_best_there_is() {
     let Some(world) = World::start("m07", &[]) else { return };
     let service = world.at(SERVICE, "gateway-1");
     let created = world.api.await_object(&service, "there", |_| true);
@@ -88,6 +88,31 @@ fn m07_to_m14_the_public_address_is_the_best_there_is() {
     let now = world.api.await_object(&service, "a NodePort", |service| service["spec"]["type"] == "NodePort");
     assert_eq!(now["spec"]["externalTrafficPolicy"], "Local");
     world.await_public(Some("1.2.3.7"));
+
+    // C3: a dataplane that relays on the address of its node is told that one.
+    world.annotate(
+        crate::fixture::GATEWAY,
+        "gateway-1",
+        &ours("enable-relay-address-discovery"),
+        Some("true"),
+    );
+    let placeholder = "__node_address_placeholder";
+    world.await_config("a placeholder", |config| listener(config, UDP)["address"] == placeholder);
+    let gateway = |node: &str| format!("m07/gateway-1?node={node}");
+    let at = |node: &str, address: &str| {
+        world
+            .discovery()
+            .await_config(&gateway(node), address, |config| listener(config, UDP)["address"] == address);
+    };
+    at("node-m07-2", "1.2.3.7");
+    at("node-m07-1", "$STUNNER_ADDR");
+    at("nobody", "$STUNNER_ADDR");
+    world.set_node("node-m07-2", &external("2001:db8::7"));
+    at("node-m07-2", "2001:db8::7");
+    world.set_node("node-m07-2", &json!([{"type": "ExternalDNS", "address": "localhost"}]));
+    at("node-m07-2", "127.0.0.1");
+    world.annotate(crate::fixture::GATEWAY, "gateway-1", &ours("enable-relay-address-discovery"), None);
+
     world.api.delete("v1/Node node-m07-1");
     world.api.delete("v1/Node node-m07-2");
     world.await_public(None);

@@ -99,13 +99,15 @@ fn l06_l07_and_l13_routes_and_gateways_come_and_go() {
     world.api.await_object(&world.at(ROUTE, "udproute-ok"), "accepted", |route| {
         condition(&route["status"]["parents"][0]["conditions"], "Accepted").0 == "True"
     });
-    // L13
-    for reference in [world.at(ROUTE, "udproute-ok"), world.gateway(), format!("{CLASS} l06")] {
-        world.api.delete(&reference);
-    }
-    let map =
-        world.await_legacy("nothing", |config| config["listeners"].is_null() && config["clusters"].is_null());
-    assert_eq!(map["admin"]["name"], "stunner-daemon");
+    // L13: the class last, for without it there is nobody to render.
+    world.api.delete(&world.at(ROUTE, "udproute-ok"));
+    world.api.delete(&world.gateway());
+    let empty = |config: &Value| config["listeners"].is_null() && config["clusters"].is_null();
+    let config = world.await_legacy("nothing", empty);
+    assert_eq!(config["admin"]["name"], "stunner-daemon");
+    world.api.delete(&format!("{CLASS} l06"));
+    world.await_idle();
+    assert!(empty(&conf(&world.api.get(&world.config_map()))));
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! What the operator does on a real API server, as its contract numbers it.
 
 mod addresses;
+mod calls;
+mod discovery;
 mod fixture;
 mod legacy;
 mod lifecycle;
 mod managed;
 mod several;
+mod tutorial;
+mod writes;
