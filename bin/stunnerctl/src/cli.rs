@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::net::IpAddr;
+
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     /// Print what the discovery server says about its licence
     #[command(alias = "license-status")]
     License(LicenseArguments),
+    /// Ask a dataplane which listener, route and cluster decide about a peer, and why clients were refused
+    Explain(ExplainArguments),
     /// Print version and origin of this program
     Version,
     /// Print a script that completes commands in a shell
@@ -57,6 +61,22 @@ pub(crate) struct RunningConfigArguments {
     pub(crate) name: ConfigName,
     #[command(flatten)]
     pub(crate) server: flags::Discovery,
+}
+
+#[derive(Args)]
+pub(crate) struct ExplainArguments {
+    /// The dataplane's health port
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8086")]
+    pub(crate) admin: String,
+    /// May clients reach this peer?
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    pub(crate) peer: Option<String>,
+    /// Only refusals of clients at this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) client: Option<IpAddr>,
+    /// Show the addresses of clients in full
+    #[arg(long)]
+    pub(crate) addresses: bool,
 }
 
 #[derive(Args)]

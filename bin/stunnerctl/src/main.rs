@@ -5,6 +5,7 @@
 mod cli;
 mod configs;
 mod discovery;
+mod explain;
 mod format;
 mod jsonpath;
 mod license;
@@ -39,6 +40,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Config(arguments) => wait(configs::run(global, &arguments)),
         Command::RunningConfig(arguments) => wait(running_config::run(global, &arguments)),
         Command::License(arguments) => wait(license::run(global, &arguments)),
+        Command::Explain(arguments) => explain::run(global, &arguments),
         Command::Version => Ok(writeln!(io::stdout(), "{}", *flags::VERSION)?),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "stunnerctl", &mut io::stdout());

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::endpoint::Bind;
+use crate::explain::Question;
 use crate::plan::Roles;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -37,6 +38,8 @@ pub(crate) trait Source: Send + Sync + 'static {
     fn ready(&self) -> bool;
     /// The status document: of the gateway named, else of those given.
     fn status(&self, named: Option<&str>, roles: &Roles) -> Option<String>;
+    /// Why a peer is allowed or refused, and why clients were refused lately.
+    fn explain(&self, question: &Question, roles: &Roles) -> Option<String>;
     /// The metrics text.
     fn metrics(&self) -> String;
 }
@@ -156,6 +159,15 @@ impl<S: Source> Service<S> {
                     None => not_found(),
                 }
             }
+            "/explain" if !roles.health.is_empty() => {
+                match Question::read(request.uri().query().unwrap_or_default()) {
+                    Ok(question) => match source.explain(&question, &roles) {
+                        Some(answer) => response(StatusCode::OK, JSON, answer),
+                        None => not_found(),
+                    },
+                    Err(problem) => response(StatusCode::BAD_REQUEST, PLAIN, format!("{problem}\n")),
+                }
+            }
             _ if roles.metrics.contains(path) || roles.metrics.contains("/") => {
                 response(StatusCode::OK, PROMETHEUS, source.metrics())
             }
@@ -185,7 +197,7 @@ fn response(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Re
 }
 
 /// The value of a query parameter. Names of gateways need no escapes but that of the slash.
-fn parameter(query: &str, name: &str) -> Option<String> {
+pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
     Some(value.replace("%2F", "/").replace("%2f", "/"))

@@ -191,8 +191,10 @@ impl Running {
     /// What the workers have to know of this state, with the addresses that domains have now.
     pub(crate) fn view(&self, quota: &Arc<Quota>, resolved: &dyn Fn(&str) -> Vec<IpAddr>) -> View {
         let mut view = View::empty(Arc::clone(quota));
-        for (id, meter) in self.clusters.values() {
+        for (key, (id, meter)) in &self.clusters {
             *slot_of(&mut view.clusters, usize::from(id.0)) = Some(Arc::clone(meter));
+            let name = (key.gateway.as_str().into(), key.name.as_str().into());
+            *slot_of(&mut view.cluster_names, usize::from(id.0)) = Some(name);
         }
         let guard = Arc::new(self.guard());
         for (key, (id, meter)) in &self.listeners {

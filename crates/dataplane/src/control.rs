@@ -22,6 +22,7 @@ use turn::server::Settings;
 use crate::Options;
 use crate::admin::{self, Source};
 use crate::apply::{ApplyError, Prepared, Report, Running};
+use crate::explain::{Explanation, Question};
 use crate::listener::ListenerSocket;
 use crate::metrics::{self, Metrics};
 use crate::neighbours::Neighbours;
@@ -82,6 +83,7 @@ pub(crate) struct Shared {
     domains: Domains<System>,
     metrics: Arc<Metrics>,
     quota: Arc<Quota>,
+    refusals: Arc<RefusalLog>,
     configured: AtomicBool,
 }
 
@@ -175,6 +177,7 @@ impl Shared {
                 ),
                 metrics,
                 quota,
+                refusals,
                 configured: AtomicBool::new(false),
             }
         });
@@ -361,6 +364,18 @@ impl Source for Shared {
             None => self.status_of(Some(&|gateway| roles.health.contains(gateway))),
         };
         serde_json::to_string(&status).ok()
+    }
+
+    fn explain(&self, question: &Question, roles: &Roles) -> Option<String> {
+        let answer = {
+            let running = self.running();
+            let gateways = running.wanted.gateways.iter().filter(|(name, _)| roles.health.contains(*name));
+            let view = question.peer.map(|_| self.view(&running));
+            let is_shown = |name: &str| roles.health.contains(name);
+            let refusals = self.refusals.recent(&is_shown, question.client, question.in_full);
+            Explanation::of(question, gateways.map(|(_, gateway)| &gateway.config), view.as_ref(), refusals)
+        };
+        serde_json::to_string(&answer).ok()
     }
 
     fn metrics(&self) -> String {

@@ -22,6 +22,7 @@ mod apply;
 mod clock;
 mod control;
 mod endpoint;
+mod explain;
 mod listener;
 mod metrics;
 mod neighbours;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use turn::server::{Counters, DropReason, RejectReason};
 
-pub(crate) use collector::encode;
+pub(crate) use collector::{encode, label};
 pub(crate) use tally::Tally;
 
 /// Packets and bytes in one direction.

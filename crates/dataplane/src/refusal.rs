@@ -1,16 +1,25 @@
-//! The one place where a client's address is logged above DEBUG: refusals an operator needs to read about.
+//! The one place where a client's address is logged above DEBUG: refusals an operator needs to read about. The last
+//! ones are also kept for whoever asks at the health port, with shortened addresses unless asked otherwise.
 //!
-//! Their rate is limited here, below the limit all lines share, so that nobody outside can silence the rest of
+//! The rate of lines is limited here, below the limit all lines share, so that nobody outside can silence the rest of
 //! the log.
 
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
 
 use turn::server::{Refusal, RejectReason};
 
+use crate::metrics;
 use crate::view::View;
 
 /// Most refusals logged per second, by the process.
 const PER_SECOND: u64 = 10;
+/// Refusals that are remembered.
+const KEPT: usize = 64;
 
 /// Which second it is, how many lines it had, and how many went unsaid since the last line.
 #[derive(Debug, Default)]
@@ -18,17 +27,54 @@ pub(crate) struct RefusalLog {
     second: AtomicU64,
     lines: AtomicU64,
     unsaid: AtomicU64,
+    recent: Mutex<VecDeque<Recent>>,
+}
+
+/// A refusal that is remembered.
+#[derive(Debug, Clone)]
+struct Recent {
+    unix: u64,
+    gateway: Arc<str>,
+    listener: Arc<str>,
+    refusal: Refusal,
 }
 
 impl RefusalLog {
     /// Writes a line, unless there have been enough of them. `unix` is the time in seconds.
     pub(crate) fn write(&self, refusal: &Refusal, view: &View, unix: u64) {
-        let listener = || view.get(refusal.client.listener()).map_or("?", |listener| &listener.name);
+        let known = view.get(refusal.client.listener());
+        if let Some(listener) = known {
+            let (gateway, listener) = (Arc::clone(&listener.gateway), Arc::clone(&listener.name));
+            self.remember(Recent { unix, gateway, listener, refusal: *refusal });
+        }
+        let listener = || known.map_or("?", |listener| &listener.name);
         if !is_for_the_operator(refusal.reason) {
             tracing::debug!(target: "turn", "{}", line(refusal, listener(), 0));
         } else if let Some(unsaid) = self.admit(unix) {
             tracing::warn!(target: "turn", "{}", line(refusal, listener(), unsaid));
         }
+    }
+
+    fn remember(&self, recent: Recent) {
+        let mut kept = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(recent);
+    }
+
+    /// The last refusals of some gateways, the latest first, and only those of clients at `client` if it is given.
+    /// Whoever names a client knows its address, so it is shown as it is.
+    pub(crate) fn recent(
+        &self,
+        is_shown: &dyn Fn(&str) -> bool,
+        client: Option<IpAddr>,
+        in_full: bool,
+    ) -> Vec<RecentRefusal> {
+        let kept = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_client = |recent: &&Recent| client.is_none_or(|ip| recent.refusal.client.remote().ip() == ip);
+        let shown = kept.iter().rev().filter(|recent| is_shown(&recent.gateway)).filter(of_client);
+        shown.map(|recent| RecentRefusal::of(recent, in_full || client.is_some())).collect()
     }
 
     /// Whether there may be another line in this second, and how many were left out before it.
@@ -81,6 +127,53 @@ fn line(refusal: &Refusal, listener: &str, unsaid: u64) -> String {
     format!("{what}; client {client} on listener {listener:?}, code {code}{more}")
 }
 
+/// A refusal as a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct RecentRefusal {
+    /// UNIX time in seconds.
+    time: u64,
+    listener: String,
+    client: String,
+    method: String,
+    /// The reason, spelled as in the label of its counter.
+    reason: String,
+    /// What the client was told.
+    code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<String>,
+    explanation: &'static str,
+}
+
+impl RecentRefusal {
+    fn of(recent: &Recent, in_full: bool) -> Self {
+        let Refusal { client, method, reason, code, peer } = recent.refusal;
+        Self {
+            time: recent.unix,
+            listener: recent.listener.to_string(),
+            client: if in_full { client.remote().to_string() } else { shortened(client.remote().ip()) },
+            method: format!("{method:?}"),
+            reason: metrics::label(&reason),
+            code,
+            peer: peer.map(|peer| peer.to_string()),
+            explanation: reason.explanation(),
+        }
+    }
+}
+
+/// The network of an address: enough to tell offices apart, and not people.
+fn shortened(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        IpAddr::V6(v6) => {
+            let network = v6.to_bits() >> 80 << 80;
+            format!("{}/48", Ipv6Addr::from_bits(network))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use turn::addr::{Client, ListenerId};
@@ -115,6 +208,12 @@ mod tests {
         for part in ["permission denied", "10.0.0.1:99", "192.0.2.1:4000", "403", "7 more"] {
             assert!(line.contains(part), "{line}");
         }
+    }
+
+    #[test]
+    fn addresses_are_shortened_to_networks() {
+        assert_eq!(shortened("198.51.100.77".parse().unwrap()), "198.51.100.0/24");
+        assert_eq!(shortened("2001:db8:1:2::3".parse().unwrap()), "2001:db8:1::/48");
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::security::Security;
 pub(crate) struct View {
     pub(crate) listeners: Vec<Option<ListenerView>>,
     pub(crate) clusters: Vec<Option<Arc<Meter>>>,
+    /// Gateway and name of each cluster.
+    pub(crate) cluster_names: Vec<Option<(Arc<str>, Arc<str>)>>,
     pub(crate) quota: Arc<Quota>,
     /// The addresses that relays are advertised by: few, and looked at for every packet.
     pub(crate) advertised: Vec<IpAddr>,
@@ -44,7 +46,13 @@ pub(crate) struct ListenerView {
 
 impl View {
     pub(crate) fn empty(quota: Arc<Quota>) -> Self {
-        Self { listeners: Vec::new(), clusters: Vec::new(), quota, advertised: Vec::new() }
+        Self {
+            listeners: Vec::new(),
+            clusters: Vec::new(),
+            cluster_names: Vec::new(),
+            quota,
+            advertised: Vec::new(),
+        }
     }
 
     pub(crate) fn get(&self, id: ListenerId) -> Option<&ListenerView> {
@@ -54,6 +62,10 @@ impl View {
     /// Whether a relay of this process may be advertised by this address.
     pub(crate) fn advertises(&self, ip: IpAddr) -> bool {
         self.advertised.contains(&ip)
+    }
+
+    pub(crate) fn cluster_name(&self, id: ClusterId) -> Option<&(Arc<str>, Arc<str>)> {
+        self.cluster_names.get(usize::from(id.0))?.as_ref()
     }
 
     pub(crate) fn cluster(&self, id: ClusterId) -> Option<&Meter> {

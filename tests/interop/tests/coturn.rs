@@ -137,12 +137,6 @@ fn tcp_relays() {
     nothing_is_lost(&["-t", "-T", "-y"]);
 }
 
-/// The same, with the echo server as the peer.
-#[test]
-fn tcp_relays_to_a_peer() {
-    nothing_is_lost(&["-t", "-T"]);
-}
-
 #[test]
 fn repeated_permissions_and_bindings() {
     nothing_is_lost(&["-G", "-c"]);

@@ -239,7 +239,7 @@ fn by(
 }
 
 /// `NoPermission` as `no_permission`.
-fn label(reason: &impl fmt::Debug) -> String {
+pub(crate) fn label(reason: &impl fmt::Debug) -> String {
     let mut label = String::new();
     for letter in format!("{reason:?}").chars() {
         if letter.is_ascii_uppercase() && !label.is_empty() {

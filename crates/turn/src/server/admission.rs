@@ -136,6 +136,11 @@ impl Grant {
         self.flows.is_empty()
     }
 
+    /// The flows, in route order.
+    pub fn flows(&self) -> impl Iterator<Item = &Flow> {
+        self.flows.iter()
+    }
+
     /// Adds a flow behind those already there.
     pub fn push(&mut self, flow: Flow) {
         self.flows.push(flow);

@@ -156,6 +156,65 @@ impl RejectReason {
         }
     }
 
+    /// The reason in a sentence for an operator, with what would help.
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => {
+                "the request came without credentials, as the first one of every client does"
+            }
+            Self::WrongCredentials => {
+                "the user is unknown, the user name has expired, or the password is wrong; compare the client's with auth.credentials"
+            }
+            Self::StaleNonce => {
+                "the nonce is an hour old or another client's; clients repeat the request with the new one"
+            }
+            Self::MissingCredentials => "the request is signed, but its user name, realm or nonce is missing",
+            Self::WrongAlgorithm => {
+                "the client's choice of algorithms is not what it was offered; somebody may have tampered with it"
+            }
+            Self::MissingAttribute => "the request lacks an attribute it cannot do without",
+            Self::MalformedAttribute => "an attribute of the request makes no sense",
+            Self::ConflictingAttributes => "two wishes of the request exclude each other",
+            Self::UnknownAttribute => "the request depends on an extension that this server does not have",
+            Self::NoAllocation => "the client has no allocation (any more) on this connection or address",
+            Self::AllocationExists => "the client has an allocation on this connection or address already",
+            Self::WrongUser => "the allocation belongs to another user",
+            Self::UnsupportedMethod => "the method is not for this kind of allocation or listener",
+            Self::UnsupportedTransport => "relays speak UDP and TCP only",
+            Self::UnsupportedFamily => {
+                "the listener has no relays of this address family; set its address to one"
+            }
+            Self::FamilyMismatch => "the peer's address family is not that of the allocation",
+            Self::PeerRefused => {
+                "no cluster routed to the listener contains the peer; add it to the endpoints of one"
+            }
+            Self::PeerForbidden => "the address is one no peer can have, whatever the clusters say",
+            Self::Redirected => "the listener sends clients to its alternate_server",
+            Self::ClientForbidden => "the client's address belongs to an automatic tunnel",
+            Self::InvalidChannel => "the channel number is outside 0x4000 to 0x7FFF",
+            Self::ChannelConflict => "the channel or the peer is bound otherwise already",
+            Self::TooManyPermissions => {
+                "the allocation has all permissions it may have; see admin.limits.permissions"
+            }
+            Self::TooManyChannels => "the allocation has all channels it may have; see admin.limits.channels",
+            Self::TooManyConnections => {
+                "the allocation has all TCP connections it may have; see admin.limits.connections"
+            }
+            Self::ConnectionExists => "the allocation has a connection with this peer already",
+            Self::ConnectFailed => "the peer did not accept the connection",
+            Self::UnknownConnection => "no connection of this number waits for a client",
+            Self::NoTcpRoute => "no cluster routed to the listener takes TCP; give one protocol: TCP",
+            Self::AddressLimit => {
+                "the address has all allocations it may have; see admin.limits.allocations_per_address"
+            }
+            Self::QuotaReached => "the user has all allocations they may have; see admin.user_quota",
+            Self::UnknownReservation => "the token stands for no reserved port of this user",
+            Self::NoRelay => "no relay socket could be had; see relay_ports and the limit of open files",
+            Self::Draining => "the process is about to end and takes nothing new",
+            Self::Capacity => "the process has as many allocations as it can carry",
+        }
+    }
+
     /// Part of every healthy conversation, and of no interest to an operator.
     pub const fn is_routine(self) -> bool {
         matches!(self, Self::Unauthenticated | Self::StaleNonce | Self::Redirected)
