@@ -373,7 +373,12 @@ impl Source for Shared {
             let view = question.peer.map(|_| self.view(&running));
             let is_shown = |name: &str| roles.health.contains(name);
             let refusals = self.refusals.recent(&is_shown, question.client, question.in_full);
-            Explanation::of(question, gateways.map(|(_, gateway)| &gateway.config), view.as_ref(), refusals)
+            Explanation::of(
+                question,
+                gateways.map(|(name, gateway)| (name, &gateway.config)),
+                view.as_ref(),
+                refusals,
+            )
         };
         serde_json::to_string(&answer).ok()
     }

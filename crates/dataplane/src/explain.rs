@@ -82,15 +82,18 @@ struct OfRoute {
 impl Explanation {
     pub(crate) fn of<'c>(
         question: &Question,
-        configs: impl Iterator<Item = &'c Config>,
+        gateways: impl Iterator<Item = (&'c String, &'c Config)>,
         view: Option<&View>,
         refusals: Vec<RecentRefusal>,
     ) -> Self {
         let mut listeners = Vec::new();
         if let (Some(peer), Some(view)) = (question.peer, view) {
-            for config in configs {
+            for (gateway, config) in gateways {
                 listeners.extend(
-                    config.listeners.iter().map(|listener| of_listener(config, listener, view, peer)),
+                    config
+                        .listeners
+                        .iter()
+                        .map(|listener| of_listener((gateway, config), listener, view, peer)),
                 );
             }
         }
@@ -98,10 +101,14 @@ impl Explanation {
     }
 }
 
-fn of_listener(config: &Config, listener: &config::Listener, view: &View, peer: SocketAddr) -> OfListener {
-    let is_it = |known: &&crate::view::ListenerView| {
-        *known.name == *listener.name && *known.gateway == *config.admin.name
-    };
+fn of_listener(
+    (gateway, config): (&str, &Config),
+    listener: &config::Listener,
+    view: &View,
+    peer: SocketAddr,
+) -> OfListener {
+    let is_it =
+        |known: &&crate::view::ListenerView| *known.name == *listener.name && *known.gateway == *gateway;
     let Some(known) = view.listeners.iter().flatten().find(is_it) else {
         let explanation = "the listener does not run; the log says why".to_owned();
         return OfListener {
@@ -113,8 +120,11 @@ fn of_listener(config: &Config, listener: &config::Listener, view: &View, peer: 
     };
     let canonical = PeerAddr::new(peer);
     let grant = canonical.map_or_else(|_| Grant::refused(), |peer| known.routes.grant(peer.ip()));
-    let routes: Vec<OfRoute> =
-        listener.routes.iter().map(|name| of_route(config, name, &grant, view, peer.port())).collect();
+    let routes: Vec<OfRoute> = listener
+        .routes
+        .iter()
+        .map(|name| of_route((gateway, config), name, &grant, view, peer.port()))
+        .collect();
     let allowed = routes.iter().any(|route| route.explanation == ALLOWED);
     let explanation = match (allowed, canonical.is_ok(), grant.is_refused()) {
         (true, ..) => "clients may reach the peer".to_owned(),
@@ -128,11 +138,16 @@ fn of_listener(config: &Config, listener: &config::Listener, view: &View, peer: 
 
 const ALLOWED: &str = "contains the peer";
 
-fn of_route(config: &Config, name: &str, grant: &Grant, view: &View, port: u16) -> OfRoute {
+fn of_route(
+    (gateway, config): (&str, &Config),
+    name: &str,
+    grant: &Grant,
+    view: &View,
+    port: u16,
+) -> OfRoute {
     let cluster = config.clusters.iter().find(|cluster| cluster.name == *name);
     let is_this = |id: ClusterId| {
-        view.cluster_name(id)
-            .is_some_and(|(gateway, cluster)| **gateway == *config.admin.name && **cluster == *name)
+        view.cluster_name(id).is_some_and(|(of, cluster)| **of == *gateway && **cluster == *name)
     };
     let flows: Vec<_> = grant.flows().filter(|flow| is_this(flow.cluster)).collect();
     let explanation = match cluster {

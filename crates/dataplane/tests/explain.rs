@@ -1,4 +1,5 @@
 //! Asking one dataplane why: which listener, route and cluster decide about a peer, and why clients were refused.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -25,7 +26,10 @@ fn ask(health: u16, question: &str) -> serde_json::Value {
 #[test]
 fn listener_route_and_cluster_that_allow_or_refuse_a_peer_are_named() {
     let health = kit::free_port();
-    let _gateway = Gateway::start(&text(health));
+    let text = text(health);
+    let gateway = Gateway::start(&text);
+    // Whatever the process calls the gateway.
+    gateway.dataplane.apply(&[("default".to_owned(), text.config())].into()).unwrap();
     let answer = ask(health, "peer=127.0.0.1:1500");
     let [udp, tcp] = answer["listeners"].as_array().unwrap().as_slice() else { panic!("{answer}") };
     assert_eq!((&udp["listener"], &udp["allowed"]), (&"udp".into(), &true.into()));
