@@ -4,6 +4,8 @@ mod support;
 
 use std::{fs, net::UdpSocket};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use kit::{Credentials, EchoPeer, TurnClient};
 use support::{Files, GATEWAY, Up, gateway, manifest};
 
@@ -96,6 +98,52 @@ fn two_gateways_share_a_port_if_their_protocols_differ() {
     up.output.await_line_after(seen, "media/other");
     up.output.await_line_after(seen, "False (");
     up.echo(&mut up.client(&Credentials::fixed("user-1", "pass-1")));
+}
+
+/// A Secret with a new certificate.
+fn certificate() -> String {
+    let signed = rcgen::generate_simple_self_signed([GATEWAY.to_owned()]).expect("made");
+    let (chain, key) = (signed.cert.pem(), signed.signing_key.serialize_pem());
+    let [chain, key] = [chain, key].map(|pem| BASE64_STANDARD.encode(pem));
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{ name: certificate, namespace: media }}\n\
+         type: kubernetes.io/tls\ndata: {{ tls.crt: {chain}, tls.key: {key} }}\n"
+    )
+}
+
+#[test]
+fn a_gateway_that_speaks_tls_and_dtls_takes_its_certificate_from_a_secret() {
+    let Some(openssl) = kit::need("openssl") else { return };
+    let listener = |name: &str| {
+        let protocol = name.to_uppercase();
+        let tls = "tls: { certificateRefs: [ { name: certificate } ] }";
+        format!("{{ name: {name}, port: PORT, protocol: TURN-{protocol}, {tls} }}")
+    };
+    let plain = "{ name: listener, port: PORT, protocol: TURN-UDP }";
+    let secure = format!("{}\n    - {}", listener("tls"), listener("dtls"));
+    let files = Files::of(&manifest().replace(plain, &secure));
+    files.write("certificate.yaml", &certificate());
+    let up = Up::start(&files);
+    for protocol in ["TURN-TLS", "TURN-DTLS"] {
+        let line = up.output.await_line(&format!("{protocol} "));
+        assert!(line.contains(&up.gateway.to_string()) && line.contains("True"), "{line}");
+    }
+    let clients = || {
+        let tls = TurnClient::tls(up.gateway);
+        [tls, TurnClient::dtls(&openssl, up.gateway)].map(|client| {
+            let mut client = client.with(Credentials::fixed("user-1", "pass-1"));
+            client.allocate().expect("allocated");
+            client
+        })
+    };
+    let mut calls = clients();
+    calls.iter_mut().for_each(|client| up.echo(client));
+    assert!(up.ice().contains("turns:127.0.0.1"), "{}", up.ice());
+    let seen = up.output.line_count();
+    files.write("certificate.yaml", &certificate());
+    up.output.await_line_after(seen, "configuration in force");
+    calls.iter_mut().for_each(|client| up.echo(client));
+    clients().iter_mut().for_each(|client| up.echo(client));
 }
 
 #[test]
