@@ -72,6 +72,12 @@ fuzz: ## look for inputs that break a promise; what is found is kept in tests/fu
 	CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true \
 	cargo run --release --locked --target-dir target/fuzz -p fuzz -- $(SECONDS) $(TARGETS)
 
+# CASES is for sequences of about 75 operations each.
+CASES ?= 14000
+.PHONY: soak
+soak: ## the TURN server against the naive model, over a million operations
+	PROPTEST_CASES=$(CASES) cargo test --release --locked -p turn --test server -- model
+
 .PHONY: deny
 deny: ## licences, bans and advisories of dependencies (needs cargo-deny)
 	cargo deny --locked check
