@@ -137,6 +137,45 @@ fn a_burst_is_one_packet_in_and_one_packet_out_both_ways() {
     }
 }
 
+/// The receiver has a permission and no channel in one direction, and a channel in the other: headers of both kinds
+/// are changed into the other.
+#[test]
+fn a_burst_from_client_to_client_is_one_packet_in_and_one_packet_out() {
+    for (workers, pairs) in [(1, 1), (4, 8)] {
+        let gateway = Gateway::with_workers(&Text::new(), workers);
+        for _ in 0..pairs {
+            let (bob, at_bob) = client(&gateway, |bob| bob.create_permission(address(1)).unwrap());
+            let (alice, at_alice) = client(&gateway, |alice| alice.channel_bind(0x4000, at_bob).unwrap());
+            for lens in [&[1200; 10][..], &[1200, 1200, 1200, 333], &MIXED] {
+                let payloads = payloads(lens, 0);
+                let to_bob = payloads.iter().map(|payload| channel_data(0x4000, payload));
+                let to_alice = payloads.iter().map(|payload| send_indication(at_alice, payload));
+                passes(&gateway, &alice, to_bob.collect(), &bob, &at_alice.to_string(), &payloads);
+                passes(&gateway, &bob, to_alice.collect(), &alice, "0x4000", &payloads);
+            }
+        }
+    }
+}
+
+/// What one client sends reaches the other: in one packet, unless lengths differ.
+fn passes(
+    gateway: &Gateway,
+    from: &Wire,
+    messages: Vec<Vec<u8>>,
+    to: &Wire,
+    source: &str,
+    payloads: &[Vec<u8>],
+) {
+    let sent: Vec<_> = messages.into_iter().map(|message| (gateway.address(), message)).collect();
+    from.send(&sent);
+    let (datagrams, packets) = to.receive(payloads.len());
+    assert!(packets == 1 || payloads.len() == MIXED.len(), "{packets} packets");
+    for ((sender, datagram), payload) in datagrams.iter().zip(payloads) {
+        assert_eq!(*sender, gateway.address());
+        assert_eq!(unwrap(datagram), (source.to_owned(), payload.clone()));
+    }
+}
+
 /// Lengths of which some neighbours are equal: trains, their shorter ends, and datagrams on their own. Some lack
 /// bytes to a multiple of four, so that padding must not run into what follows.
 const MIXED: [usize; 24] = [
