@@ -44,6 +44,11 @@ crds: ## write the custom resource definitions anew, into deploy/crds
 manifests: ## write what is made from the chart and the definitions of kinds anew
 	BLESS=1 cargo test --locked -p install --test install
 
+# ARGS as in `make images ARGS="--arch aarch64 stunnerd"`; ARGS=--help says more.
+.PHONY: images
+images: ## build the container images (needs buildah and a C compiler for musl)
+	@scripts/images $(ARGS)
+
 # ARGS goes to the program, as in `make bench ARGS="--only headless --rounds 9"`; ARGS=--help says more.
 .PHONY: bench
 bench: ## this project, coturn and a bare forwarder in one table of measurements

@@ -40,7 +40,7 @@ fn t01_names_and_namespaces_are_those_that_others_look_for() {
 #[test]
 fn t01_names_do_not_depend_on_the_release() {
     let Some(helm) = Helm::find() else { return };
-    let other = helm.run(["template", "stunner-gateway-operator", CHART, "--namespace=stunner-system"]);
+    let other = helm.render("stunner-gateway-operator", &[]);
     let other = Objects::new(install::parse(&String::from_utf8_lossy(&other.stdout)));
     assert_eq!(other.names(), helm.template(&[]).names());
 }

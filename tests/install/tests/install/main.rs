@@ -4,7 +4,9 @@
 mod chart;
 mod definitions;
 mod examples;
+mod images;
 mod manifests;
 mod monitoring;
+mod objects;
 mod roles;
 mod values;
