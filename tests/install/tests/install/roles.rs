@@ -76,9 +76,7 @@ fn both_modes_together_have_the_rights_that_the_operator_is_tested_with() {
         grants(objects.get("ClusterRole", ROLE))
     });
     let tested = Objects::new(parse(&read("deploy/rbac.yaml")));
-    let mut tested = grants(tested.get("ClusterRole", ROLE));
-    // The chart does not ask for tokens.
-    assert!(tested.remove("authentication.k8s.io/tokenreviews: create"));
+    let tested = grants(tested.get("ClusterRole", ROLE));
     assert_eq!(granted.into_iter().flatten().collect::<BTreeSet<_>>(), tested);
 }
 
