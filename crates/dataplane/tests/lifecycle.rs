@@ -175,7 +175,7 @@ fn secrets_and_tls_private_keys_on_an_open_status_port() {
 }
 
 #[test]
-fn a_dry_run_is_ready_and_opens_nothing() {
+fn r11_a_dry_run_is_ready_and_opens_nothing() {
     let text = Text::new();
     let dataplane = Dataplane::start(Options { dry_run: true, ..options() }).unwrap();
     dataplane.apply(&[(GATEWAY.to_owned(), text.config())].into()).unwrap();

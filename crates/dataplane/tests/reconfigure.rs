@@ -240,7 +240,7 @@ fn r08_a_change_of_another_listener_disturbs_nobody() {
 
 /// Everything in the way of a change is found before anything is touched.
 #[test]
-fn a_refused_change_leaves_everything_as_it_was() {
+fn r11_a_refused_change_leaves_everything_as_it_was() {
     let text = Text::new();
     let gateway = Gateway::start(&text);
     let mut call = Call::start(gateway.udp());

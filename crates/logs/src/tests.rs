@@ -22,7 +22,7 @@ fn levels(spec: &str) -> Levels {
 }
 
 #[test]
-fn a_spec_names_levels_per_scope_and_order_matters() {
+fn l05_a_spec_names_levels_per_scope_and_order_matters() {
     let table = [
         ("", "turn", LevelFilter::WARN),
         ("all:INFO", "turn", LevelFilter::INFO),
@@ -44,7 +44,7 @@ fn a_spec_names_levels_per_scope_and_order_matters() {
 }
 
 #[test]
-fn a_later_spec_keeps_what_it_does_not_name() {
+fn l05_a_later_spec_keeps_what_it_does_not_name() {
     let mut levels = levels("turn:DEBUG");
     levels.apply("cds:TRACE");
     assert_eq!((levels.of("turn"), levels.of("cds")), (LevelFilter::DEBUG, LevelFilter::TRACE));
