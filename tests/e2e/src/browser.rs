@@ -15,7 +15,7 @@ pub struct Browser {
 #[derive(Debug)]
 enum Make {
     /// One driver serves all windows.
-    Chromium { _driver: Driver, port: u16 },
+    Chromium { _driver: Driver, port: u16, trusts: Option<String> },
     /// Each window has a driver of its own.
     Firefox(Part),
 }
@@ -64,7 +64,16 @@ impl Browser {
         let port = driver.process.await_match(0, deadline, "the port of chromedriver", |line| {
             line.strip_suffix('.')?.rsplit_once("started successfully on port ")?.1.parse().ok()
         });
-        Some(Self { make: Make::Chromium { _driver: driver, port } })
+        Some(Self { make: Make::Chromium { _driver: driver, port, trusts: None } })
+    }
+
+    /// Chromium that trusts certificates with this public key, whoever signed them: SHA-256 in base64.
+    #[must_use]
+    pub fn trusting(mut self, public_key: &str) -> Self {
+        if let Make::Chromium { trusts, .. } = &mut self.make {
+            *trusts = Some(public_key.to_owned());
+        }
+        self
     }
 
     /// Firefox; `None` where there is none.
@@ -75,7 +84,7 @@ impl Browser {
     /// Opens a window, with a browser of its own, at `url`.
     pub async fn open(&self, url: &str, look: Look) -> Window {
         let (port, capabilities, driver) = match &self.make {
-            Make::Chromium { port, .. } => (*port, chromium(look), None),
+            Make::Chromium { port, trusts, .. } => (*port, chromium(look, trusts.as_deref()), None),
             Make::Firefox(part) => {
                 let (driver, port) = geckodriver(part);
                 (port, firefox(look), Some(driver))
@@ -117,7 +126,7 @@ fn geckodriver(part: &Part) -> (Driver, u16) {
     (driver, port.parse().expect("a port"))
 }
 
-fn chromium(look: Look) -> Map<String, Value> {
+fn chromium(look: Look, trusts: Option<&str>) -> Map<String, Value> {
     let mut args = vec![
         "--headless".to_owned(),
         "--no-sandbox".to_owned(),
@@ -132,6 +141,7 @@ fn chromium(look: Look) -> Map<String, Value> {
     if look.camera {
         args.push("--use-fake-device-for-media-stream".to_owned());
     }
+    args.extend(trusts.map(|key| format!("--ignore-certificate-errors-spki-list={key}")));
     let mut options = json!({ "args": args });
     if look.phone {
         options["mobileEmulation"] = json!({"deviceMetrics": {"width": 390, "height": 844, "pixelRatio": 2}});

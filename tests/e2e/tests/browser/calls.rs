@@ -1,5 +1,9 @@
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use e2e::{Application, Browser, Console, Coturn, Frame, IceService, Look, Manifest, Stunner, Window};
+use rcgen::PublicKeyData as _;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::time::Duration;
 
 /// Enough to be sure that it is a moving picture.
@@ -25,9 +29,30 @@ async fn t21_a_call_over_whatever_the_browser_prefers() {
     call_over("", "").await;
 }
 
+/// Behind firewalls that let nothing else through. The certificate is one that the browser is told to trust.
+#[tokio::test(flavor = "multi_thread")]
+async fn t21_a_call_over_tls() {
+    let Some(browser) = Browser::start() else { return };
+    let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let key = BASE64_STANDARD.encode(Sha256::digest(signed.signing_key.subject_public_key_info()));
+    let [chain, private] =
+        [signed.cert.pem(), signed.signing_key.serialize_pem()].map(|pem| BASE64_STANDARD.encode(pem));
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: certificate\n  namespace: stunner\n\
+         data:\n  tls.crt: {chain}\n  tls.key: {private}\n"
+    );
+    let tls = "protocol: TURN-TLS\n      tls:\n        certificateRefs:\n          - name: certificate";
+    let manifest = Manifest::tutorial().with("protocol: TURN-TCP", tls).and(&secret);
+    call_through(&browser.trusting(&key), &Stunner::start_with(&manifest), ["tcp"; 2], ["tls"; 2]).await;
+}
+
 async fn call_over(caller: &str, callee: &str) {
     let Some(browser) = Browser::start() else { return };
-    let stunner = Stunner::start();
+    call_through(&browser, &Stunner::start(), [caller, callee], [caller, callee]).await;
+}
+
+/// A call whose windows ask for gateways over some transport, and say afterwards what they have.
+async fn call_through(browser: &Browser, stunner: &Stunner, [caller, callee]: [&str; 2], used: [&str; 2]) {
     let (caller_url, callee_url) =
         (format!("{}?transport={caller}", stunner.url), format!("{}?transport={callee}", stunner.url));
     let (alice, bob) =
@@ -38,7 +63,7 @@ async fn call_over(caller: &str, callee: &str) {
     alice.call("bob").await;
     assert_eq!(bob.await_ring().await, "User alice is calling you. Do you accept the call?");
     bob.click("accept").await;
-    for (window, transport) in [(&alice, caller), (&bob, callee)] {
+    for (window, transport) in [&alice, &bob].into_iter().zip(used) {
         let state = window.watch(FRAMES).await;
         assert_eq!(
             (state.call.as_str(), state.local_kind.as_str(), state.remote_kind.as_str()),
@@ -49,7 +74,7 @@ async fn call_over(caller: &str, callee: &str) {
     }
     assert_addresses_match(&alice, &bob).await;
     assert!(stunner.allocations().await >= 2, "one for each side at least");
-    let name = format!("call-{}-{}", or_any(caller), or_any(callee));
+    let name = format!("call-{}-{}", or_any(used[0]), or_any(used[1]));
     alice.screenshot(&format!("{name}-caller")).await;
     bob.screenshot(&format!("{name}-callee")).await;
 
