@@ -1,4 +1,5 @@
 //! Arbitrary objects, with few enough names that references often lead somewhere.
+#![allow(dead_code, reason = "every test program uses a part of this")]
 
 use gateway::{
     EndpointDiscovery, Mode, Settings, Snapshot, Stored, Visitor,
