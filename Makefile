@@ -31,6 +31,10 @@ parts: ## get what the tests need (Debian, root), or say what is missing
 format: ## format the code
 	cargo fmt --all
 
+.PHONY: pages
+pages: ## write manual pages and completion scripts of all programs to target/pages
+	@scripts/pages
+
 .PHONY: bless
 bless: ## accept what the golden tests print now; read the diff before committing
 	BLESS=1 INSTA_UPDATE=always cargo test --locked --no-fail-fast $(if $(CRATES),$(CRATES),--workspace --exclude interop --exclude e2e --exclude cluster)

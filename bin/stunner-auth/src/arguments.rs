@@ -103,3 +103,8 @@ fn public_addr(text: &str) -> Result<PublicAddr, String> {
     let host = (!text.is_empty()).then(|| text.parse().map_err(named)).transpose()?;
     Ok(PublicAddr(host))
 }
+
+#[test]
+fn the_help_fits_80_columns() {
+    assert_eq!(flags::too_wide::<Arguments>(), [""; 0]);
+}

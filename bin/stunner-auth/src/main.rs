@@ -24,6 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const CONNECTIONS: usize = 1024;
 
 fn main() -> ExitCode {
+    flags::print_pages::<Arguments>();
     let arguments = Arguments::parse();
     logs::init(arguments.log.spec().unwrap_or("all:INFO"), arguments.log.log_format, std::io::stdout());
     tracing::info!(target: "authd", "starting stunner-auth, {}", *flags::VERSION);

@@ -356,4 +356,9 @@ mod tests {
         assert_eq!(filter("--label-filter=a,b"), ["a".to_owned(), "b".to_owned()].into());
         assert!(filter("--label-filter=").is_empty());
     }
+
+    #[test]
+    fn the_help_fits_80_columns() {
+        assert_eq!(flags::too_wide::<Arguments>(), [""; 0]);
+    }
 }

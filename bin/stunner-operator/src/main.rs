@@ -18,6 +18,7 @@ use arguments::Arguments;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    flags::print_pages::<Arguments>();
     let arguments = Arguments::parse();
     logs::init(&arguments.log_spec(), arguments.log_format(), std::io::stdout());
     tracing::info!(target: "operator", "starting stunner-operator, {}", *flags::VERSION);

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod convert;
 mod demo;
 mod gateway_process;
 mod page;
@@ -37,6 +38,8 @@ enum Command {
     Up(up::Options),
     /// Run the tutorial: two Gateways and a video call application to try them with.
     Demo(demo::Options),
+    /// Print a coturn configuration as Gateway API YAML, and name what it cannot carry.
+    Convert(convert::Options),
     /// Print a completion script.
     Completion {
         /// For which shell
@@ -45,6 +48,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    flags::print_pages::<Arguments>();
     let command = Arguments::parse().command;
     // The first choice is the only one; nothing has chosen before.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
             match command {
                 Command::Up(options) => up::run(options).await,
                 Command::Demo(options) => demo::run(options).await,
+                Command::Convert(options) => convert::run(&options),
                 Command::Completion { shell } => {
                     clap_complete::generate(
                         shell,
@@ -70,4 +75,9 @@ fn main() -> ExitCode {
         terminal::report(&format!("stunner: {error:#}"));
         ExitCode::FAILURE
     })
+}
+
+#[test]
+fn the_help_fits_80_columns() {
+    assert_eq!(flags::too_wide::<Arguments>(), [""; 0]);
 }

@@ -119,3 +119,8 @@ impl Global {
 fn the_command_line_is_consistent() {
     <Cli as clap::CommandFactory>::command().debug_assert();
 }
+
+#[test]
+fn the_help_fits_80_columns() {
+    assert_eq!(flags::too_wide::<Cli>(), [""; 0]);
+}

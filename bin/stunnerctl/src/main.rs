@@ -22,6 +22,7 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    flags::print_pages::<Cli>();
     let cli = Cli::parse();
     logs::init(cli.global.log_spec(), logs::Format::Text, io::stderr());
     match run(cli) {

@@ -109,6 +109,11 @@ mod tests {
     }
 
     #[test]
+    fn the_help_fits_80_columns() {
+        assert_eq!(flags::too_wide::<Cli>(), [""; 0]);
+    }
+
+    #[test]
     fn the_operators_command_line_and_kubectls_flags_are_understood() {
         let cli = parse(&["-w", "--udp-thread-num=16"]);
         assert_eq!((cli.watch, cli.udp_thread_num, cli.turn_uri()), (true, 16, None));

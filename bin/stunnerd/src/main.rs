@@ -18,6 +18,7 @@ use cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    flags::print_pages::<Cli>();
     let cli = Cli::parse();
     // The first choice is the only one; nothing has chosen before.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -1,5 +1,5 @@
 //! Command line flags that several programs have in common, so that they mean the same everywhere, and what they
-//! answer to `--version`.
+//! answer to `--version`, and their manual pages.
 //!
 //! Each group is flattened into a program's own arguments:
 //!
@@ -19,6 +19,7 @@
 mod discovery;
 mod kubernetes;
 mod log;
+mod pages;
 #[cfg(test)]
 mod tests;
 mod version;
@@ -26,4 +27,5 @@ mod version;
 pub use discovery::{Discovery, NoServer};
 pub use kubernetes::Kubernetes;
 pub use log::Log;
+pub use pages::{print_pages, too_wide};
 pub use version::VERSION;

@@ -92,3 +92,15 @@ fn the_flags_of_kubectl_are_accepted() {
     assert_eq!(arguments.kubernetes.impersonate_groups, ["g", "h"]);
     assert!(!format!("{arguments:?}").contains("t0ken"));
 }
+
+#[test]
+fn a_program_writes_its_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::pages::write_pages(&Arguments::command().name("program"), folder.path()).unwrap();
+    let page = std::fs::read_to_string(folder.path().join("man/man1/program.1")).unwrap();
+    assert!(page.contains("cds") && page.contains("Kubeconfig file"), "{page}");
+    for script in ["program.bash", "_program", "program.fish"] {
+        let script = std::fs::read_to_string(folder.path().join("completions").join(script)).unwrap();
+        assert!(script.contains("kubeconfig"), "{script}");
+    }
+}

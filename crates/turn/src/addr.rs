@@ -289,7 +289,7 @@ const fn is_tunnel(ip: Ipv6Addr) -> bool {
 }
 
 /// An IPv4-mapped socket address as IPv4; the flow label is not part of anybody's identity.
-fn unmapped(addr: SocketAddr) -> SocketAddr {
+pub(crate) fn unmapped(addr: SocketAddr) -> SocketAddr {
     match addr {
         SocketAddr::V4(_) => addr,
         SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {

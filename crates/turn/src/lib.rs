@@ -4,6 +4,7 @@
 //! It owns no socket, thread, clock or source of randomness, so a test drives it exactly as a data plane does.
 //!
 //! - [`server`]: the server, what it asks of its caller and what it answers.
+//! - [`client`]: the mirror image: a client with one allocation.
 //! - [`credentials`]: long-term credentials, static and ephemeral: minting and checking.
 //! - [`addr`]: addresses by role, in one canonical spelling.
 //! - [`nonce`]: nonces without memory.
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod addr;
+pub mod client;
 pub mod credentials;
 pub mod server;
 pub mod time;

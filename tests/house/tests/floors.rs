@@ -22,6 +22,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("client", &["stun", "turn", "net"]),
     ("operator", &["gateway", "cds", "config"]),
     ("auth", &["turn", "cds", "config"]),
+    ("whip", &["client", "config"]),
     // programs; all may write log lines
     ("one2one", &["logs"]),
     ("stunner", &["dataplane", "cds", "gateway", "auth", "one2one", "config", "flags", "logs"]),
@@ -31,7 +32,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("stunnerctl", &["client", "cds", "gateway", "config", "flags", "logs"]),
     ("turncat", &["client", "cds", "config", "flags", "logs"]),
     ("health", &[]),
-    ("icetester", &["client", "config", "logs"]),
+    ("icetester", &["client", "whip", "config", "flags", "logs"]),
     // tests: these ship nothing, and nothing that ships may run with them
     ("kit", &["stun"]),
     ("cluster", &["kit"]),
