@@ -1,5 +1,4 @@
 //! The program as it is used.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::Command;
 
