@@ -15,7 +15,11 @@ const LEN: usize = 1000;
 /// Messages on the way, few enough for every socket's buffer.
 const WINDOW: usize = 32;
 
-#[expect(clippy::disallowed_methods, reason = "what is measured is printed, and nothing depends on it")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "what is measured is printed, and nothing depends on it"
+)]
 fn measured(what: &str, run: impl FnOnce()) {
     let start = Instant::now();
     run();

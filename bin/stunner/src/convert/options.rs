@@ -168,7 +168,7 @@ impl Conversion {
                 if option == "allowed-peer-ip" { self.allowed.push(range) } else { self.denied.push(range) }
             }
             "allow-loopback-peers" => {
-                self.allowed.extend(["127.0.0.0-127.255.255.255", "::1"].map(Range::known))
+                self.allowed.extend(["127.0.0.0-127.255.255.255", "::1"].map(Range::known));
             }
             _ => return None,
         }
