@@ -60,12 +60,8 @@ fn main() -> ExitCode {
                 Command::Demo(options) => demo::run(options).await,
                 Command::Convert(options) => convert::run(&options),
                 Command::Completion { shell } => {
-                    clap_complete::generate(
-                        shell,
-                        &mut Arguments::command(),
-                        "stunner",
-                        &mut std::io::stdout(),
-                    );
+                    let (mut command, mut out) = (Arguments::command(), std::io::stdout());
+                    clap_complete::generate(shell, &mut command, "stunner", &mut out);
                     Ok(ExitCode::SUCCESS)
                 }
             }
