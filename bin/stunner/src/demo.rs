@@ -55,7 +55,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     print(&what_next(&application.url(), &gateway));
     let stop = CancellationToken::new();
     let serving = tokio::spawn(application.run(stop.clone().cancelled_owned()));
-    gateway.run(Stop::AtOnce).await?;
+    gateway.run(Stop::AtOnce).await;
     stop.cancel();
     serving.await?;
     Ok(ExitCode::SUCCESS)

@@ -106,6 +106,7 @@ pub(crate) struct GatewayProcess {
     stop: CancellationToken,
     services: JoinSet<()>,
     links: Vec<(&'static str, String)>,
+    signals: Signals,
     /// Where the authentication service listens.
     pub auth: SocketAddr,
     /// Where the status page is.
@@ -116,12 +117,14 @@ impl GatewayProcess {
     /// Takes all addresses, reads the files and starts serving.
     ///
     /// # Errors
-    /// An address is taken, or the files cannot be used or watched. Nothing runs then.
+    /// An address is taken, the files cannot be used or watched, or signals cannot be received. Nothing runs then.
     pub(crate) async fn start(
         machine: &Machine,
         source: Source,
         links: Vec<(&'static str, String)>,
     ) -> Result<Self> {
+        // Asked for first: a signal during start-up is not lost.
+        let signals = Signals::new()?;
         logs::init(machine.log.spec().unwrap_or("all:INFO"), machine.log.log_format, std::io::stderr());
         let world = machine.world(source)?;
         // Before the first look, or a change between the two would go unseen.
@@ -149,6 +152,7 @@ impl GatewayProcess {
             stop: CancellationToken::new(),
             services: JoinSet::new(),
             links: Vec::new(),
+            signals,
             auth: auth.local_addr()?,
             status: status.local_addr()?,
         };
@@ -191,39 +195,35 @@ impl GatewayProcess {
     }
 
     /// Follows the files until the process is told to stop, then lets calls end.
-    ///
-    /// # Errors
-    /// Signals cannot be received.
-    pub(crate) async fn run(mut self, stop: Stop) -> Result<()> {
-        let mut signals = Signals::new()?;
+    pub(crate) async fn run(mut self, stop: Stop) {
         loop {
             tokio::select! {
                 () = self.watch.changed() => self.reload(),
-                () = signals.next() => break,
+                () = self.signals.next() => break,
             }
         }
         if stop == Stop::AfterCalls {
-            self.drain(&mut signals).await;
+            self.drain().await;
         }
         self.stop.cancel();
         while self.services.join_next().await.is_some() {}
-        Ok(())
     }
 
-    async fn drain(&self, signals: &mut Signals) {
+    async fn drain(&mut self) {
         self.dataplane.drain();
         let left = self.dataplane.allocations();
         if left > 0 {
             report(&format!("waiting for {left} allocations to end; interrupt again to stop at once"));
         }
+        let dataplane = Arc::clone(&self.dataplane);
         let drained = async {
-            while self.dataplane.allocations() > 0 {
+            while dataplane.allocations() > 0 {
                 time::sleep(DRAIN_POLL).await;
             }
         };
         tokio::select! {
             () = drained => {}
-            () = signals.next() => {}
+            () = self.signals.next() => {}
         }
     }
 

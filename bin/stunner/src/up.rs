@@ -33,7 +33,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     }
     let gateway = GatewayProcess::start(&options.machine, source, Vec::new()).await?;
     print(&gateway.services());
-    gateway.run(Stop::AfterCalls).await?;
+    gateway.run(Stop::AfterCalls).await;
     Ok(ExitCode::SUCCESS)
 }
 
