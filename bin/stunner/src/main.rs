@@ -72,8 +72,3 @@ fn main() -> ExitCode {
         ExitCode::FAILURE
     })
 }
-
-#[test]
-fn the_help_fits_80_columns() {
-    assert_eq!(flags::too_wide::<Arguments>(), [""; 0]);
-}

@@ -128,3 +128,8 @@ fn texts_that_look_like_something_else_are_quoted() {
         assert!(yaml.contains(&format!("realm: {expected}\n")), "{yaml}");
     }
 }
+
+#[test]
+fn the_help_fits_80_columns() {
+    assert_eq!(flags::too_wide::<crate::Arguments>(), [""; 0]);
+}
