@@ -281,6 +281,8 @@ impl Task {
 
     async fn work(&mut self) -> Result<(), str0m::RtcError> {
         let mut is_closing = false;
+        // Checks begin with the first tick, and not with the candidates.
+        self.rtc.handle_input(Input::Timeout(clock::now()))?;
         loop {
             self.write_waiting()?;
             let Some(due) = self.drain().await? else { return Ok(()) };

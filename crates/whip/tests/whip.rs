@@ -258,11 +258,15 @@ impl Gateway {
 
 const SHORT: Plan = Plan { duration: Duration::from_millis(500), rate: 100, grace: Duration::from_secs(5) };
 
-/// Through the gateway on this side: everything comes back, and the pair in use is the relay's.
-async fn measured(transport: &str) {
+/// Through the gateway on one side or on both: everything comes back, and the pair in use is the relay's.
+async fn measured(transport: &str, is_symmetric: bool) {
     let gateway = Gateway::start();
     let servers = vec![gateway.ice_server(transport, "pass")];
-    let running = Running::start(Settings::default()).await;
+    let settings = match is_symmetric {
+        true => Settings { ice_servers: servers.clone(), policy: Policy::Relay, ..Settings::default() },
+        false => Settings::default(),
+    };
+    let running = Running::start(settings).await;
     let dialer =
         Dialer { ice_servers: servers, policy: Policy::Relay, delivery: Delivery::Once, ..running.dialer() };
     let mut dialled = dialer.dial().await.unwrap();
@@ -272,9 +276,10 @@ async fn measured(transport: &str) {
     let candidates = dialled.connection.candidates();
     assert!(candidates.local.iter().all(|it| it.starts_with("udp4 relay 127.0.0.1:")), "{candidates:?}");
     let (Some(ours), Some(theirs)) = candidates.selected.unwrap() else { panic!("{candidates:?}") };
+    let kind = if is_symmetric { "udp4 relay" } else { "udp4 host" };
     assert!(candidates.local[ours].starts_with("udp4 relay"), "{candidates:?}");
-    assert!(candidates.remote[theirs].starts_with("udp4 host"), "{candidates:?}");
-    assert_eq!(gateway.dataplane.allocations(), 1);
+    assert!(candidates.remote[theirs].starts_with(kind), "{candidates:?}");
+    assert_eq!(gateway.dataplane.allocations(), if is_symmetric { 2 } else { 1 });
     dialled.close().await;
     let gone = async {
         while gateway.dataplane.allocations() > 0 {
@@ -286,12 +291,22 @@ async fn measured(transport: &str) {
 
 #[tokio::test]
 async fn asymmetric_over_udp() {
-    measured("udp").await;
+    measured("udp", false).await;
 }
 
 #[tokio::test]
 async fn asymmetric_over_tcp() {
-    measured("tcp").await;
+    measured("tcp", false).await;
+}
+
+#[tokio::test]
+async fn symmetric_over_udp() {
+    measured("udp", true).await;
+}
+
+#[tokio::test]
+async fn symmetric_over_tcp() {
+    measured("tcp", true).await;
 }
 
 #[tokio::test]
