@@ -31,6 +31,10 @@ pub(crate) enum Command {
     License(LicenseArguments),
     /// Ask a dataplane which listener, route and cluster decide about a peer, and why clients were refused
     Explain(ExplainArguments),
+    /// Send data channel messages through a gateway, and tell what got lost and how long it took
+    ///
+    /// Needs an icetester and an authentication service that can be reached from here.
+    Icetest(IcetestArguments),
     /// Print version and origin of this program
     Version,
     /// Print a script that completes commands in a shell
@@ -85,6 +89,50 @@ pub(crate) struct LicenseArguments {
     pub(crate) ignored: Vec<String>,
     #[command(flatten)]
     pub(crate) server: flags::Discovery,
+}
+
+#[derive(Args)]
+pub(crate) struct IcetestArguments {
+    /// Transports to the gateway: udp, tcp, turn-udp or turn-tcp; udp and tcp if left out
+    #[arg(value_name = "TRANSPORT")]
+    pub(crate) transports: Vec<Transport>,
+    /// Name of the gateway in the namespace of -n; any if left out
+    #[arg(long, value_name = "NAME")]
+    pub(crate) gateway: Option<String>,
+    /// The icetester, which the gateway's routes have to admit
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8089")]
+    pub(crate) icetester_address: String,
+    /// The authentication service
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8088")]
+    pub(crate) auth_server_address: String,
+    /// Messages per second; 0 sends as fast as the channel takes them
+    #[arg(short = 'r', long, value_name = "NUMBER", default_value_t = 50)]
+    pub(crate) packet_rate: u32,
+    /// For how many seconds each test sends
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    pub(crate) duration: u32,
+    /// For how many seconds everything may take
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) timeout: u32,
+}
+
+/// A transport to the gateway, in any case and with or without `turn-`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Udp,
+    Tcp,
+}
+
+impl std::str::FromStr for Transport {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().trim_start_matches("turn-") {
+            "udp" => Ok(Self::Udp),
+            "tcp" => Ok(Self::Tcp),
+            _ => Err("write udp, tcp, turn-udp or turn-tcp"),
+        }
+    }
 }
 
 #[derive(Args)]

@@ -7,6 +7,7 @@ mod configs;
 mod discovery;
 mod explain;
 mod format;
+mod icetest;
 mod jsonpath;
 mod license;
 mod running_config;
@@ -25,6 +26,9 @@ fn main() -> ExitCode {
     flags::print_pages::<Cli>();
     let cli = Cli::parse();
     logs::init(cli.global.log_spec(), logs::Format::Text, io::stderr());
+    if let Command::Icetest(arguments) = &cli.command {
+        return icetest::main(&cli.global, arguments);
+    }
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -42,6 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::RunningConfig(arguments) => wait(running_config::run(global, &arguments)),
         Command::License(arguments) => wait(license::run(global, &arguments)),
         Command::Explain(arguments) => explain::run(global, &arguments),
+        Command::Icetest(_) => Ok(()),
         Command::Version => Ok(writeln!(io::stdout(), "{}", *flags::VERSION)?),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "stunnerctl", &mut io::stdout());

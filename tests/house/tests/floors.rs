@@ -29,7 +29,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("stunnerd", &["dataplane", "cds", "config", "flags", "logs"]),
     ("stunner-operator", &["operator", "gateway", "cds", "config", "flags", "logs"]),
     ("stunner-auth", &["auth", "cds", "config", "flags", "logs"]),
-    ("stunnerctl", &["client", "cds", "gateway", "config", "flags", "logs"]),
+    ("stunnerctl", &["client", "whip", "cds", "gateway", "config", "flags", "logs"]),
     ("turncat", &["client", "cds", "config", "flags", "logs"]),
     ("health", &[]),
     ("icetester", &["client", "whip", "config", "flags", "logs"]),
