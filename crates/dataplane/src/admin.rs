@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -81,10 +81,11 @@ impl Server {
         let roles = Arc::new(ArcSwap::from_pointee(roles));
         let service = Arc::new(Service { roles: Arc::clone(&roles), source });
         let (alive, ended) = mpsc::channel();
+        let served = Served { listener, _alive: alive };
         let serve = async move {
-            // Dropped last, with the sockets gone.
-            let _alive = alive;
-            accept(listener, service).await;
+            // Taken as a whole, and not field by field.
+            let served = served;
+            accept(&served.listener, service).await;
         };
         Ok(Self { roles, task: runtime.spawn(serve).abort_handle(), ended })
     }
@@ -109,7 +110,14 @@ impl Drop for Server {
     }
 }
 
-async fn accept<S: Source>(listener: tokio::net::TcpListener, service: Arc<Service<S>>) {
+/// A socket, and behind it what tells that it is closed: fields are dropped in this order, also those of a task that
+/// is aborted before it has run.
+struct Served {
+    listener: tokio::net::TcpListener,
+    _alive: Sender<Infallible>,
+}
+
+async fn accept<S: Source>(listener: &tokio::net::TcpListener, service: Arc<Service<S>>) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // Aborting this task drops the set, and with it every connection.
     let mut connections = JoinSet::new();
