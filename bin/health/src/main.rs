@@ -64,8 +64,8 @@ fn status(host: &str, path: &str) -> Result<String, String> {
     let mut stream = connect(host)?;
     let mut ask = || -> io::Result<Vec<u8>> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+        let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
         let mut start = vec![0; 128];
         let length = stream.read(&mut start)?;
         start.truncate(length);

@@ -18,7 +18,8 @@ fn server(status: &'static str) -> String {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let request = BufReader::new(&stream).lines().map_while(Result::ok);
-            let path = request.take_while(|line| !line.is_empty()).next().unwrap_or_default();
+            let lines: Vec<String> = request.take_while(|line| !line.is_empty()).collect();
+            let path = lines.first().map_or("", String::as_str);
             let status = if path == "GET /ready HTTP/1.1" { status } else { "404 Not Found" };
             let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         }

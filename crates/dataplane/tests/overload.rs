@@ -13,8 +13,8 @@ use common::{Gateway, Text, address, await_that, echo, static_user};
 use kit::{EchoPeer, TurnClient};
 use net::{Arena, Outgoing, SendQueue, Span, UdpOptions};
 
-/// Clients that send as fast as they can: more than one worker's share of the processors.
-const FLOODS: usize = 2;
+/// Clients that send as fast as they can: together several times one worker's share of the processors.
+const FLOODS: usize = 3;
 /// New clients, and refreshes of an old one, meanwhile.
 const REQUESTS: usize = 4;
 /// More than this many bytes is no noise. All packet memory of a worker is less.
