@@ -308,7 +308,7 @@ fn stopped_dtls_listeners_sessions_end_with_it() {
     // It was told so.
     assert!(call.client.binding().is_err());
     other.goes_on();
-    assert!(std::net::UdpSocket::bind(address(port)).is_ok(), "the port is free");
+    await_that("the port is free", || std::net::UdpSocket::bind(address(port)).is_ok());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Ports of servers that cannot say which one they got, or when they listen.
 
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
@@ -39,7 +39,15 @@ pub fn await_tcp(address: SocketAddr) {
     }
 }
 
+/// Asks the kernel's tables instead of binding: a socket of ours, however short its life, is inherited by whatever
+/// child another thread starts meanwhile, and keeps the port until that child has become its program.
 fn is_free(port: u16) -> bool {
-    let everywhere = (Ipv6Addr::UNSPECIFIED, port);
-    UdpSocket::bind(everywhere).is_ok() && TcpListener::bind(everywhere).is_ok()
+    let taken = format!(":{port:04X}");
+    ["udp", "udp6", "tcp", "tcp6"].iter().all(|table| {
+        let path = format!("/proc/thread-self/net/{table}");
+        // A kernel without IPv6 has no table of it.
+        let sockets = std::fs::read_to_string(path).unwrap_or_default();
+        let mut local = sockets.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
+        !local.any(|address| address.ends_with(&taken))
+    })
 }
