@@ -9,8 +9,6 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use whip::server::Server;
 
 use arguments::Arguments;
@@ -34,19 +32,10 @@ fn main() -> ExitCode {
 
 /// Serves until a signal says that it is enough.
 async fn run(arguments: &Arguments) -> Result<()> {
+    let stop = signals::stop_on_signal().context("cannot receive signals")?;
     let server = Server::new(arguments.settings()?);
     let addr = arguments.addr;
     let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
     let _ = writeln!(std::io::stdout(), "icetester listening on {}", listener.local_addr()?);
-    let stop = CancellationToken::new();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let token = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        token.cancel();
-    });
     Ok(server.serve(listener, stop).await?)
 }

@@ -12,8 +12,6 @@ use cds::Scope;
 use cds::serve::{Limits, serve};
 use clap::Parser as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use arguments::{Arguments, UNSPECIFIED};
 
@@ -44,7 +42,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let news = cds::watch(&origin, Scope::All, watch::options())?;
     let followed = watch::follow(news, arguments.group_by(&origin));
     let settings = arguments.settings(followed.synced);
-    let stop = stop_on_signal()?;
+    let stop = signals::stop_on_signal().context("cannot receive signals")?;
     let listener = listen(arguments.bind, arguments.port).await?;
     tracing::info!(target: "authd", address = %listener.local_addr()?, %origin, "listening");
     let limits = Limits { connections: CONNECTIONS, ..Limits::default() };
@@ -61,19 +59,4 @@ async fn listen(address: IpAddr, port: u16) -> Result<TcpListener> {
         bound => bound,
     };
     listener.with_context(|| format!("cannot listen on port {port} of {address} (--port, --bind)"))
-}
-
-fn stop_on_signal() -> Result<CancellationToken> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot receive signals")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot receive signals")?;
-    let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        stopping.cancel();
-    });
-    Ok(stop)
 }

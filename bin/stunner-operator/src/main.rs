@@ -9,8 +9,6 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use operator::{Operator, lease, serve};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use arguments::Arguments;
 
@@ -35,7 +33,7 @@ fn main() -> ExitCode {
 /// Runs until a signal says that it is enough.
 async fn run(arguments: &Arguments) -> Result<()> {
     let settings = arguments.settings()?;
-    let stop = stop_on_signal()?;
+    let stop = signals::stop_on_signal().context("cannot receive signals")?;
     let client = cluster::client(arguments.kubeconfig.as_deref()).await?;
     let listeners =
         serve::Listeners::bind(arguments.discovery()?, arguments.probes()?, arguments.metrics()?).await?;
@@ -51,19 +49,4 @@ async fn run(arguments: &Arguments) -> Result<()> {
     served.await.context("a server failed")?;
     tracing::info!(target: "operator", "stopped");
     Ok(())
-}
-
-fn stop_on_signal() -> Result<CancellationToken> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot receive signals")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot receive signals")?;
-    let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        stopping.cancel();
-    });
-    Ok(stop)
 }

@@ -11,9 +11,9 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use config::Config;
 use dataplane::{ApplyError, Dataplane};
+use signals::Signals;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
     sync::watch,
     task::{JoinSet, block_in_place},
     time,
@@ -123,7 +123,7 @@ impl GatewayProcess {
         source: Source,
         links: Vec<(&'static str, String)>,
     ) -> Result<Self> {
-        // Asked for first: a signal during start-up is not lost.
+        // First: a signal during start-up is not lost.
         let signals = Signals::new()?;
         logs::init(machine.log.spec().unwrap_or("all:INFO"), machine.log.log_format, std::io::stderr());
         let world = machine.world(source)?;
@@ -298,23 +298,4 @@ pub(crate) async fn listen(what: &str, address: SocketAddr, option: &str) -> Res
         let remedy = format!("choose another address with {option}");
         anyhow::anyhow!(ports::explain(what, Transport::Tcp, address, &error, &remedy))
     })
-}
-
-/// SIGINT and SIGTERM, either of which means: stop.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

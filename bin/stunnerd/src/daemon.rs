@@ -8,7 +8,7 @@ use cds::{Event, Origin, Scope, Watch};
 use config::Config;
 use config::uri::TurnUri;
 use dataplane::{Dataplane, Options};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use signals::Signals;
 use tokio::time::interval;
 
 use crate::cli::Cli;
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs until asked to end. An error means that there never was anything to run.
 pub(crate) async fn run(cli: &Cli, logs: &logs::Handle) -> anyhow::Result<ExitCode> {
-    // Asked for first: a signal during start-up is not lost.
+    // First: a signal during start-up is not lost.
     let signals = Signals::new()?;
     let options = Options {
         workers: cli.udp_thread_num,
@@ -157,23 +157,4 @@ fn from_uri(text: &str) -> anyhow::Result<Config> {
         }
     }
     Ok(config)
-}
-
-/// The two signals that ask for the end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -9,9 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use client::{Dialer, Family, Server, Trust};
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener, lookup_host};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, Client, complain};
 use crate::session::Session;
@@ -25,7 +23,7 @@ use crate::{datagram, gateway};
 /// The server or the peer cannot be found, the client's socket not be bound, or the client on standard input got no
 /// allocation.
 pub(crate) async fn run(cli: &Cli) -> Result<()> {
-    let stop = stop_on_signal()?;
+    let stop = signals::stop_on_signal()?;
     let found = tokio::select! {
         () = stop.cancelled() => return Ok(()),
         found = async { Ok::<_, anyhow::Error>((gateway::find(cli).await?, peer(&cli.peer.0).await?)) } => found?,
@@ -161,21 +159,6 @@ async fn peer(name: &str) -> Result<SocketAddr> {
     let first = addresses.next().ok_or_else(|| anyhow!("the peer {name} has no address"))?;
     // Most gateways relay IPv4 only.
     Ok(if first.is_ipv4() { first } else { addresses.find(SocketAddr::is_ipv4).unwrap_or(first) })
-}
-
-fn stop_on_signal() -> Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let token = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        token.cancel();
-    });
-    Ok(stop)
 }
 
 async fn print_regularly(period: Option<Duration>, totals: &Totals) -> Result<()> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use one2one::cli::Cli;
-use tokio::signal::unix::{SignalKind, signal};
+use signals::Signals;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -21,12 +21,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut signals = Signals::new().context("cannot receive signals")?;
     let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
+        signals.next().await;
         tracing::info!("stopping");
     };
     one2one::serve(cli.settings()?, shutdown).await?;
