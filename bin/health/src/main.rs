@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpStream, ToSocketAddrs as _},
     process::ExitCode,
     time::Duration,
@@ -12,6 +12,9 @@ use std::{
 
 /// For each step of a check.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Most bytes of an answer's first line.
+const LONGEST: u64 = 128;
 
 const USAGE: &str = "usage: health URL...
   http://HOST:PORT/PATH   is well if the answer is 2xx
@@ -62,17 +65,20 @@ fn connect(address: &str) -> Result<TcpStream, String> {
 /// The first line of an answer.
 fn status(host: &str, path: &str) -> Result<String, String> {
     let mut stream = connect(host)?;
-    let mut ask = || -> io::Result<Vec<u8>> {
+    let ask = || -> io::Result<String> {
         stream.set_read_timeout(Some(PATIENCE))?;
         let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes())?;
-        let mut start = vec![0; 128];
-        let length = stream.read(&mut start)?;
-        start.truncate(length);
-        Ok(start)
+        let mut line = Vec::new();
+        // An answer may come in pieces.
+        BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut line)?;
+        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
     };
-    let start = ask().map_err(|error| error.to_string())?;
-    Ok(String::from_utf8_lossy(&start).lines().next().unwrap_or("no answer").to_owned())
+    match ask() {
+        Ok(line) if line.is_empty() => Err("no answer".to_owned()),
+        Ok(line) => Ok(line),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn say(text: &str) {

@@ -1,8 +1,10 @@
 //! Packets on a datagram socket, and packets cut from a stream.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use stun::frame::{self, Frame};
@@ -68,7 +70,7 @@ pub(super) fn connect(server: SocketAddr) -> TcpStream {
 impl Wire {
     #[track_caller]
     pub(super) fn udp(local: SocketAddr, server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind(local).unwrap_or_else(|error| panic!("cannot bind to {local}: {error}"));
+        let socket = bind(local).unwrap_or_else(|error| panic!("cannot bind to {local}: {error}"));
         Self::Udp { socket, server, buffer: vec![0; 65_536] }
     }
 
@@ -217,5 +219,21 @@ impl fmt::Debug for Wire {
             Self::Udp { socket, .. } => socket.fmt(f),
             Self::Stream(unread) => write!(f, "a stream with {} bytes unread", unread.bytes.len()),
         }
+    }
+}
+
+/// Binds to `local`. A port of the kernel's choice is none that this process has had before: allocations outlive the
+/// client that asked for them, and the next one at its address would be in their way.
+fn bind(local: SocketAddr) -> io::Result<UdpSocket> {
+    static USED: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+    // They keep their ports until a new one is found.
+    let mut had = Vec::new();
+    loop {
+        let socket = UdpSocket::bind(local)?;
+        let is_new = USED.lock().unwrap_or_else(PoisonError::into_inner).insert(socket.local_addr()?);
+        if local.port() != 0 || is_new {
+            return Ok(socket);
+        }
+        had.push(socket);
     }
 }
