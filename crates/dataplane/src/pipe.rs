@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use net::{Arena, Flush, Read, StreamMessage, TcpStream, TlsAcceptor, TlsStream, WriteQueueFull, Written};
+use net::{Arena, Flush, Read, StreamMessage, TcpStream, TlsAcceptor, TlsStream, Written};
 
 /// A connection as the TURN server's frames see it.
 #[derive(Debug)]
@@ -50,14 +50,6 @@ impl Pipe {
         match self {
             Self::Tcp(tcp) => tcp.write(arena, messages),
             Self::Tls(tls) => tls.write(arena, messages),
-        }
-    }
-
-    /// Queues bytes that must not be lost, for [`Self::flush`].
-    pub(crate) fn queue(&mut self, bytes: &[u8]) -> Result<(), WriteQueueFull> {
-        match self {
-            Self::Tcp(tcp) => tcp.queue(bytes),
-            Self::Tls(tls) => tls.queue(bytes),
         }
     }
 

@@ -6,12 +6,12 @@
 mod common;
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 use common::{Gateway, Pair, Text, address, static_user};
-use kit::{PATIENCE, TurnClient, allocations};
+use kit::{AllocateOptions, PATIENCE, Stream, TurnClient, allocations};
 use net::{Arena, Events, Interest, Outgoing, Poller, SendQueue, Span, Token, UdpOptions};
 use stun::attribute::{Data, XorPeerAddress};
 use stun::{Class, Method, TransactionId, Writer};
@@ -97,6 +97,7 @@ fn relaying_allocates_nothing() {
     over_tcp(&gateway);
     in_trains(&gateway);
     drop(gateway);
+    to_tcp_peers();
     over_dtls();
     // Hardly can all pairs be on one worker each, or on two.
     for (workers, pairs) in [(1, 1), (4, 12)] {
@@ -150,13 +151,43 @@ fn over_tcp(gateway: &Gateway) {
     allocates_nothing("ChannelData over TCP", channel_data(), |message| round(&peer, message, send, receive));
 }
 
+/// The payload, from one end of a connection to the other.
+fn carry(from: &mut impl Stream, to: &mut impl Stream) {
+    let mut arrived = [0; PAYLOAD.len()];
+    from.write_all(&PAYLOAD).unwrap();
+    to.read_exact(&mut arrived).unwrap();
+    assert_eq!(arrived, PAYLOAD);
+}
+
+/// Bytes of a connection to a peer, RFC 6062.
+fn to_tcp_peers() {
+    let gateway =
+        Gateway::start(&Text::new().clusters(&[("tcp", "protocol: TCP, endpoints: [127.0.0.0/8]")]));
+    let listener = TcpListener::bind(address(0)).unwrap();
+    let mut client = gateway.tcp();
+    client.allocate_with(&AllocateOptions { transport: Some(6), ..AllocateOptions::default() }).unwrap();
+    let id = client.connect(listener.local_addr().unwrap()).unwrap();
+    let mut ours = client.connection_bind(id, gateway.tcp()).unwrap();
+    let mut theirs = listener.accept().unwrap().0;
+    ours.set_read_timeout(PATIENCE).unwrap();
+    Stream::set_read_timeout(&theirs, PATIENCE).unwrap();
+    let mut round = || {
+        carry(&mut ours, &mut theirs);
+        carry(&mut theirs, &mut ours);
+    };
+    (0..WARM_UP).for_each(|_| round());
+    let before = allocations::in_process();
+    (0..ROUNDS).for_each(|_| round());
+    assert_eq!(allocations::in_process() - before, 0, "bytes to and from a peer over TCP");
+}
+
 /// Encrypted by another program, which makes one record of whatever it finds: so one message at a time.
 fn over_dtls() {
     let Some(openssl) = kit::need("openssl") else { return };
     let (mut text, port, peer) = (Text::new(), kit::free_port(), socket());
     text.listeners.push(Pair::new().listener("secure", "TURN-DTLS", port));
     let _gateway = Gateway::start(&text);
-    let listener = std::net::TcpListener::bind(address(0)).unwrap();
+    let listener = TcpListener::bind(address(0)).unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let theirs = OwnedFd::from(listener.accept().unwrap().0);
     ours.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -7,7 +7,7 @@
 use std::io;
 use std::net::IpAddr;
 
-use net::{Event, Flush, Interest, Read, TcpListener, TcpStream};
+use net::{Event, Flush, Interest, Read, Span, StreamMessage, TcpListener, TcpStream, Worth, Written};
 use turn::addr::{Client, ClusterId, ConnectionId, PeerAddr, RelayId};
 use turn::server::RelayError;
 
@@ -238,11 +238,11 @@ impl Shard {
             meter.of(self.index).rx.count(len);
         }
         stream.meter.of(self.index).tx.count(len);
-        stream.pipe.queue(&buffer[..len]).is_ok() && stream.pipe.flush().is_ok()
+        is_kept(stream.pipe.write(&self.arena, &[lasting(Span::payload(slot, 0, len))]))
     }
 
     /// Takes bytes from a client to its peer. Whether the connection is still of use.
-    pub(super) fn carry_to_peer(&mut self, stream: usize, bytes: &[u8], turn: Turn<'_>) -> bool {
+    pub(super) fn carry_to_peer(&mut self, stream: usize, bytes: Span, turn: Turn<'_>) -> bool {
         let Some(Joint::Peer(key)) = self.streams.get(stream).and_then(|stream| stream.joint) else {
             return true;
         };
@@ -252,7 +252,7 @@ impl Shard {
         {
             meter.of(self.index).tx.count(bytes.len());
         }
-        let is_alive = peer.tcp.queue(bytes).is_ok() && peer.tcp.flush().is_ok();
+        let is_alive = is_kept(peer.tcp.write(&self.arena, &[lasting(bytes)]));
         self.balance(key);
         is_alive
     }
@@ -374,6 +374,16 @@ impl Shard {
             self.close_stream(key, turn);
         }
     }
+}
+
+/// Bytes of which none may be missing.
+fn lasting(bytes: Span) -> StreamMessage {
+    StreamMessage { parts: bytes.into(), worth: Worth::Lasting }
+}
+
+/// All of it is with the kernel or waits.
+fn is_kept(written: io::Result<Written>) -> bool {
+    written.is_ok_and(|written| written.dropped == 0)
 }
 
 const fn interest(reads: bool, writes: bool) -> Interest {

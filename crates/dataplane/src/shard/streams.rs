@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
-use net::{Event, Flush, Interest, Read, Slot, StreamMessage, TcpStream};
+use net::{Event, Flush, Interest, Read, Slot, Span, StreamMessage, TcpStream};
 use turn::addr::{Client, ListenerId};
 use turn::server::{DropReason, Verdict};
 
@@ -135,8 +135,7 @@ impl Shard {
         while let Some(stream) = self.streams.get_mut(key) {
             let bytes = &self.arena.payload(slot)[at..filled];
             if stream.joint.is_some() {
-                let bytes = bytes.to_vec();
-                return self.carry_to_peer(key, &bytes, turn);
+                return at == filled || self.carry_to_peer(key, Span::payload(slot, at, filled - at), turn);
             }
             match stream.next(bytes) {
                 Piece::Frame { len, taken } => {
@@ -224,8 +223,7 @@ impl Shard {
             };
             stream.meter.of(self.index).rx.count(len);
             let more = stream.pipe.has_unread();
-            let bytes = buffer[..len].to_vec();
-            if !self.carry_to_peer(key, &bytes, turn) {
+            if !self.carry_to_peer(key, Span::payload(slot, 0, len), turn) {
                 return false;
             }
             if !more {
