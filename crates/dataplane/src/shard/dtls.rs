@@ -42,6 +42,11 @@ impl Dtls {
     }
 }
 
+/// What speaks DTLS at a listener, if that does.
+fn speaker(all: &mut [Option<Dtls>], id: ListenerId) -> Option<&mut Dtls> {
+    all.get_mut(usize::from(id.0))?.as_mut()
+}
+
 fn peer_of(client: Client) -> DtlsPeer {
     DtlsPeer { remote: client.remote(), local: client.local() }
 }
@@ -70,12 +75,11 @@ impl Shard {
 
     /// Ends all sessions of a listener, if it is one that has some.
     pub(super) fn close_dtls(&mut self, id: ListenerId, turn: Turn<'_>) -> bool {
-        let slot = usize::from(id.0);
-        let Some(dtls) = self.dtls.get_mut(slot).and_then(Option::as_mut) else { return false };
+        let Some(dtls) = speaker(&mut self.dtls, id) else { return false };
         let peers: Vec<DtlsPeer> = dtls.endpoint.peers().collect();
         peers.iter().for_each(|peer| dtls.endpoint.close(peer));
         self.transmit_dtls(id);
-        self.dtls[slot] = None;
+        self.dtls[usize::from(id.0)] = None;
         for peer in peers {
             self.session_is_over(Client::new(id, peer.remote, peer.local), true, turn);
         }
@@ -101,8 +105,7 @@ impl Shard {
                 self.metrics.worker(self.index).stray_record.add(1);
                 break;
             };
-            let Some(dtls) = self.dtls.get_mut(usize::from(client.listener().0)).and_then(Option::as_mut)
-            else {
+            let Some(dtls) = speaker(&mut self.dtls, client.listener()) else {
                 return;
             };
             let event = dtls.endpoint.handle(peer_of(client), &mut datagram[..len], turn.now.mono);
@@ -155,7 +158,7 @@ impl Shard {
     /// Lets a client begin that has proved its address, if there is room, or room can be made.
     fn begin_dtls(&mut self, client: Client, slot: Slot, record: Range<usize>, turn: Turn<'_>) {
         let (id, remote, peer) = (client.listener(), client.remote().ip(), peer_of(client));
-        let Some(dtls) = self.dtls.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
+        let Some(dtls) = speaker(&mut self.dtls, id) else { return };
         // Whoever is not served in this turn says it again.
         if dtls.endpoint.len() >= MOST_CLIENTS || !dtls.handshakes.may_go_on() {
             return;
@@ -164,7 +167,7 @@ impl Shard {
         for displaced in [dtls.endpoint.handshake_of(&peer), in_the_way].into_iter().flatten() {
             self.displace(id, displaced, turn);
         }
-        let Some(dtls) = self.dtls.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
+        let Some(dtls) = speaker(&mut self.dtls, id) else { return };
         let clients = dtls.endpoint.len();
         let ends_at = turn.now.mono + self.timeouts.first_message;
         let record = &self.arena.payload(slot)[record];
@@ -181,7 +184,7 @@ impl Shard {
     }
 
     fn displace(&mut self, id: ListenerId, handshake: HandshakeId, turn: Turn<'_>) {
-        let Some(dtls) = self.dtls.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
+        let Some(dtls) = speaker(&mut self.dtls, id) else { return };
         let Some((peer, gone)) = dtls.endpoint.abandon(handshake) else { return };
         let client = Client::new(id, peer.remote, peer.local);
         self.dtls_handshake_ended(client, Some(handshake), HandshakeEnd::Displaced);
@@ -192,7 +195,7 @@ impl Shard {
 
     fn dtls_handshake_ended(&mut self, client: Client, handshake: Option<HandshakeId>, end: HandshakeEnd) {
         let id = client.listener();
-        if let Some(dtls) = self.dtls.get_mut(usize::from(id.0)).and_then(Option::as_mut) {
+        if let Some(dtls) = speaker(&mut self.dtls, id) {
             dtls.handshake_is_over(handshake);
         }
         if handshake.is_some() {
@@ -224,21 +227,21 @@ impl Shard {
     /// A session of no use ends a while after the last message that made sense.
     fn touch_session(&mut self, client: Client, turn: Turn<'_>) {
         let ends_at = turn.now.mono + self.timeouts.idle;
-        if let Some(dtls) = self.dtls.get_mut(usize::from(client.listener().0)).and_then(Option::as_mut) {
+        if let Some(dtls) = speaker(&mut self.dtls, client.listener()) {
             dtls.endpoint.prolong(&peer_of(client), ends_at);
         }
     }
 
     /// A session with an allocation does not end by itself.
     pub(super) fn hold_session(&mut self, client: Client) {
-        if let Some(dtls) = self.dtls.get_mut(usize::from(client.listener().0)).and_then(Option::as_mut) {
+        if let Some(dtls) = speaker(&mut self.dtls, client.listener()) {
             dtls.endpoint.hold(&peer_of(client));
         }
     }
 
     pub(super) fn release_session(&mut self, client: Client, turn: Turn<'_>) {
         let ends_at = turn.now.mono + self.timeouts.idle;
-        if let Some(dtls) = self.dtls.get_mut(usize::from(client.listener().0)).and_then(Option::as_mut) {
+        if let Some(dtls) = speaker(&mut self.dtls, client.listener()) {
             dtls.endpoint.release(&peer_of(client), ends_at);
         }
     }
@@ -265,7 +268,7 @@ impl Shard {
     fn transmit_dtls(&mut self, id: ListenerId) {
         loop {
             // The slot is found first: the endpoint lends its bytes.
-            let Some(dtls) = self.dtls.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
+            let Some(dtls) = speaker(&mut self.dtls, id) else { return };
             let Some((peer, datagram)) = dtls.endpoint.poll_transmit() else { return };
             let len = datagram.len();
             let (slot, at, at_once) = room(&mut self.arena, &mut self.sealed, len);
@@ -289,7 +292,7 @@ impl Shard {
         let (slot, at, at_once) = room(&mut self.arena, &mut self.sealed, whole);
         self.arena.gather(parts, slot, at + DTLS_IN_FRONT);
         let bytes = &mut self.arena.payload_mut(slot)[at..at + whole];
-        let Some(dtls) = self.dtls.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
+        let Some(dtls) = speaker(&mut self.dtls, id) else { return };
         let Some(record) = dtls.endpoint.seal(&peer, bytes) else {
             self.metrics.worker(self.index).not_sendable.add(1);
             return;
