@@ -13,4 +13,9 @@ pub(crate) trait Client: Send {
 
     /// Whether silence is the only way in which it can say that it is gone.
     fn goes_silently(&self) -> bool;
+
+    /// Whether it has sent something after all since it was taken for gone. If not, it never will.
+    fn comes_back(&mut self) -> bool {
+        false
+    }
 }

@@ -84,6 +84,14 @@ impl<S: Socket> Client for DatagramClient<S> {
     fn goes_silently(&self) -> bool {
         true
     }
+
+    fn comes_back(&mut self) -> bool {
+        if self.arrived.is_empty() {
+            // What comes from now on gets another session.
+            self.arrived.close();
+        }
+        !self.arrived.is_empty()
+    }
 }
 
 /// Gives each client of the socket a session, until the session's program is to end.

@@ -86,12 +86,14 @@ impl Session {
                  with {sent_bytes} bytes, received {received_packets} packets with {received_bytes} bytes"
             );
             relay.close().await;
-            match end? {
-                End::Done => return Ok(()),
-                End::Lost(why) => match self.connect_again(why).await? {
-                    Some(another) => relay = another,
-                    None => return Ok(()),
-                },
+            let another = match end? {
+                End::Done if self.stop.is_cancelled() || !client.comes_back() => None,
+                End::Done => self.connect().await?,
+                End::Lost(why) => self.connect_again(why).await?,
+            };
+            match another {
+                Some(another) => relay = another,
+                None => return Ok(()),
             }
         }
     }
