@@ -30,6 +30,9 @@ struct State {
     ended: usize,
 }
 
+/// How long the output of a program that has ended may take to get here.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 const STREAMS: usize = 2;
 
 impl Process {
@@ -130,6 +133,8 @@ impl Process {
     pub fn await_exit_until(&mut self, deadline: Deadline) -> ExitStatus {
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                // A child of its own may keep the streams.
+                self.await_end_of_output(deadline.sooner(LAST_WORDS));
                 return status;
             }
             let Some(left) = deadline.left() else { panic!("{} does not end", self.name) };
@@ -146,7 +151,6 @@ impl Process {
         let mut process = Self::spawn(command);
         drop(process.child.stdin.take());
         let status = process.await_exit_until(deadline);
-        process.await_end_of_output(deadline);
         assert!(status.success(), "{} failed with {status}", process.name);
         process.lines()
     }
