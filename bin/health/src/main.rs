@@ -28,13 +28,9 @@ fn main() -> ExitCode {
         return ExitCode::from(u8::from(urls.is_empty()) * 2);
     }
     let failed = urls.iter().filter_map(|url| check(url).err().map(|error| format!("{url}: {error}\n")));
-    match failed.reduce(|all, one| all + &one) {
-        Some(reasons) => {
-            say(&reasons);
-            ExitCode::FAILURE
-        }
-        None => ExitCode::SUCCESS,
-    }
+    let reasons: String = failed.collect();
+    say(&reasons);
+    if reasons.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn check(url: &str) -> Result<(), String> {
@@ -74,11 +70,8 @@ fn status(host: &str, path: &str) -> Result<String, String> {
         BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut line)?;
         Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
     };
-    match ask() {
-        Ok(line) if line.is_empty() => Err("no answer".to_owned()),
-        Ok(line) => Ok(line),
-        Err(error) => Err(error.to_string()),
-    }
+    let line = ask().map_err(|error| error.to_string())?;
+    if line.is_empty() { Err("no answer".to_owned()) } else { Ok(line) }
 }
 
 fn say(text: &str) {
