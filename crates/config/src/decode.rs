@@ -128,6 +128,9 @@ impl<'e> Section<'e> {
             cert: self.text("cert")?,
             key: self.text("key")?.into(),
             relay_ports: self.optional_text("relay_ports")?.filter(|ports| !ports.is_empty()),
+            additional_address: self
+                .optional_text("additional_address")?
+                .filter(|address| !address.is_empty()),
             alternate_server: self.optional_text("alternate_server")?.filter(|server| !server.is_empty()),
             routes: self.texts("routes")?,
         })

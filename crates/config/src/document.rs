@@ -149,6 +149,7 @@ impl Config {
             visit(&mut listener.public_address);
             visit(&mut listener.address);
             listener.bind_address.iter_mut().for_each(&mut *visit);
+            listener.additional_address.iter_mut().for_each(&mut *visit);
             visit(&mut listener.cert);
             listener.routes.iter_mut().for_each(&mut *visit);
         }

@@ -49,6 +49,10 @@ pub struct Listener {
     /// Ports of relays of this listener, as `FIRST-LAST`; `None` leaves the choice to the kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relay_ports: Option<String>,
+    /// Address that relayed candidates of the other family than that of [`Listener::address`] carry: an IP address;
+    /// `None` leaves the listener with one family.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub additional_address: Option<String>,
     /// Where clients that ask for a relay are sent instead, as `ADDRESS:PORT`; `None` keeps them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alternate_server: Option<String>,
@@ -105,6 +109,28 @@ impl Listener {
             None | Some("") => Ok(None),
             Some(address) => parse_address("bind_address", address).map(Some),
         }
+    }
+
+    /// The address that relayed candidates of the other family carry, if there is one.
+    ///
+    /// # Errors
+    /// [`Listener::additional_address`] is not an IP address, or of the family of [`Listener::address`].
+    pub fn additional_relay_address(&self) -> Result<Option<IpAddr>, Error> {
+        const FIELD: &str = "additional_address";
+        let Some(text) = &self.additional_address else { return Ok(None) };
+        let problem = |problem: String, remedy| Error::new(FIELD, problem, remedy);
+        let additional: IpAddr =
+            text.parse().map_err(|_| problem(format!("not an IP address: {text:?}"), "write 2001:db8::1"))?;
+        let (first, additional) = (self.relay_address()?.to_canonical(), additional.to_canonical());
+        if first.is_unspecified() || additional.is_unspecified() {
+            let said = format!("{text:?} beside address {:?}: one of them says nothing", self.address);
+            return Err(problem(said, "give both addresses"));
+        }
+        if first.is_ipv4() == additional.is_ipv4() {
+            let said = format!("{text:?} is of the same family as address {:?}", self.address);
+            return Err(problem(said, "give an IPv4 and an IPv6 address"));
+        }
+        Ok(Some(additional))
     }
 
     /// The lowest and the highest port of relays, if not any.

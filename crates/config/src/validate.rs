@@ -84,6 +84,10 @@ fn listener(mut listener: Listener, certificates: Certificates) -> Result<Listen
     }
     default(&mut listener.address, "0.0.0.0");
     listener.relay_port_range()?;
+    listener.additional_address = listener.additional_address.filter(|address| !address.is_empty());
+    if ![&listener.address].into_iter().chain(&listener.additional_address).any(|address| is_open(address)) {
+        listener.additional_relay_address()?;
+    }
     listener.alternate()?;
     if listener.port == 0 {
         listener.port = DEFAULT_PORT;

@@ -203,7 +203,7 @@ impl Running {
             else {
                 continue;
             };
-            let (relay_v4, relay_v6) = advertised(listener.address);
+            let (relay_v4, relay_v6) = advertised(listener.address, listener.additional);
             for ip in relay_v4.map(IpAddr::V4).into_iter().chain(relay_v6.map(IpAddr::V6)) {
                 if !view.advertises(ip) {
                     view.advertised.push(ip);
@@ -265,7 +265,9 @@ impl Running {
     /// Which addresses are this machine's, as of now: those of its interfaces and those it advertises.
     fn guard(&self) -> Guard {
         let mut own = net::interface::addresses().unwrap_or_default();
-        own.extend(self.wanted.listeners.values().map(|listener| listener.address));
+        for listener in self.wanted.listeners.values() {
+            own.extend([Some(listener.address), listener.additional].into_iter().flatten());
+        }
         let mut ports: Vec<Ports> = Vec::new();
         for listener in self.wanted.listeners.values() {
             let configured = listener.relay_ports.map(|(first, last)| Ports { first, last });
@@ -292,13 +294,16 @@ impl Prepared {
 
 /// The addresses relays of a listener are advertised by.
 ///
-/// A configured address serves its own family only. An unspecified one means that nobody said what this
+/// A configured address serves its own family only, and the other one has an address of its own. An unspecified one means that nobody said what this
 /// machine is called: then it is the address the machine itself would use towards the outside, and loopback
 /// if there is no outside.
-fn advertised(address: IpAddr) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
-    match address {
-        IpAddr::V4(v4) if !v4.is_unspecified() => (Some(v4), None),
-        IpAddr::V6(v6) if !v6.is_unspecified() => (None, Some(v6)),
+fn advertised(address: IpAddr, additional: Option<IpAddr>) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
+    match (address, additional) {
+        (IpAddr::V4(v4), Some(IpAddr::V6(v6))) | (IpAddr::V6(v6), Some(IpAddr::V4(v4))) => {
+            (Some(v4), Some(v6))
+        }
+        (IpAddr::V4(v4), _) if !v4.is_unspecified() => (Some(v4), None),
+        (IpAddr::V6(v6), _) if !v6.is_unspecified() => (None, Some(v6)),
         _ => {
             let v4 = match net::interface::outward(false) {
                 Some(IpAddr::V4(v4)) => Some(v4),
@@ -365,13 +370,16 @@ mod tests {
 
     #[test]
     fn an_address_is_advertised_for_its_own_family() {
-        assert_eq!(advertised([192, 0, 2, 1].into()), (Some([192, 0, 2, 1].into()), None));
-        assert_eq!(advertised(Ipv6Addr::LOCALHOST.into()), (None, Some(Ipv6Addr::LOCALHOST)));
+        let (v4, v6) = (Ipv4Addr::new(192, 0, 2, 1), Ipv6Addr::LOCALHOST);
+        assert_eq!(advertised(v4.into(), None), (Some(v4), None));
+        assert_eq!(advertised(v6.into(), None), (None, Some(v6)));
+        assert_eq!(advertised(v4.into(), Some(v6.into())), (Some(v4), Some(v6)));
+        assert_eq!(advertised(v6.into(), Some(v4.into())), (Some(v4), Some(v6)));
     }
 
     #[test]
     fn without_an_address_some_address_of_this_machine_is_advertised() {
-        let (v4, v6) = advertised(Ipv4Addr::UNSPECIFIED.into());
+        let (v4, v6) = advertised(Ipv4Addr::UNSPECIFIED.into(), None);
         assert!(v4.is_some() || v6.is_some());
         assert!(v4.is_none_or(|ip| !ip.is_unspecified()) && v6.is_none_or(|ip| !ip.is_unspecified()));
     }

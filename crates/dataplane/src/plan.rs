@@ -47,6 +47,8 @@ pub(crate) struct WantedListener {
     pub(crate) bind: SocketAddr,
     /// The relay address as configured, possibly unspecified.
     pub(crate) address: IpAddr,
+    /// That of the other family, if there is one.
+    pub(crate) additional: Option<IpAddr>,
     pub(crate) bind_ip: Option<IpAddr>,
     pub(crate) routes: Vec<String>,
     /// The lowest and the highest port of its relays.
@@ -136,6 +138,7 @@ impl WantedListener {
                 |ip| SocketAddr::new(ip.to_canonical(), listener.port),
             ),
             address: listener.relay_address()?.to_canonical(),
+            additional: listener.additional_relay_address()?,
             bind_ip,
             routes: listener.routes.clone(),
             relay_ports: listener.relay_port_range()?,

@@ -40,13 +40,13 @@ pub use self::output::{
 pub use self::reject::RejectReason;
 pub use self::reservation::{Claim, Claimed, Reservation, Reservations};
 
-use self::allocation::{Allocation, Live};
+use self::allocation::{Allocation, Own};
 use self::budget::ReplyBudget;
 use self::reject::Reject;
 use self::request::Request;
 use self::respond::{Details, Head};
 use self::table::{Swept, Table};
-use crate::addr::{Client, PeerAddr, RelayId, RelayedAddr};
+use crate::addr::{Client, Family, PeerAddr, RelayId, RelayedAddr};
 use crate::credentials::{Caller, Signer};
 use crate::nonce::{NonceKey, Nonces};
 use crate::time::{DEFAULT_LIFETIME, MAX_LIFETIME, Now};
@@ -253,16 +253,16 @@ impl<R: RngCore> Server<R> {
     pub fn handle_relay_failed(&mut self, relay: RelayId, now: Now) {
         self.handle_timeout(now);
         if self.table.allocation(relay).is_some_and(|allocation| allocation.live().is_none()) {
-            self.give_up(relay);
+            self.give_up_on(relay, now);
         } else {
             self.end(relay, EndReason::RelayFailed);
         }
     }
 
-    /// Takes the news that a client's connection is closed. Its allocation ends at once.
+    /// Takes the news that a client's connection is closed. What it has allocated ends at once.
     pub fn handle_client_closed(&mut self, client: Client, now: Now) {
         self.handle_timeout(now);
-        if let Some((id, _)) = self.table.allocation_of(&client) {
+        while let Some((id, _)) = self.table.allocation_of(&client) {
             self.end(id, EndReason::ClientClosed);
         }
     }
@@ -319,9 +319,14 @@ impl<R> Server<R> {
         self.table.next_deadline()
     }
 
-    /// The number of allocations that were created and have not ended.
+    /// The number of allocations that were created and have not ended. One of two families counts twice.
     pub fn allocations(&self) -> usize {
         self.table.live()
+    }
+
+    /// Whether a client has an allocation, or is about to.
+    pub fn has_allocation(&self, client: &Client) -> bool {
+        self.table.allocation_of(client).is_some()
     }
 
     /// What was dropped and refused so far.
@@ -393,8 +398,12 @@ impl<R: RngCore> Server<R> {
             return Err(RejectReason::UnknownAttribute.into());
         }
         self.handle_timeout(request.now);
-        if let Some((id, _)) = self.table.allocation_of(&request.client) {
+        if let Some((id, allocation)) = self.table.allocation_of(&request.client) {
+            let twin = allocation.twin;
             self.settle(id, request.now);
+            if let Some(twin) = twin {
+                self.settle(twin, request.now);
+            }
         }
         match request.method() {
             Method::Allocate => self.allocate(request, caller, policy),
@@ -406,19 +415,23 @@ impl<R: RngCore> Server<R> {
         }
     }
 
-    /// The caller's allocation on the 5-tuple: 437 if there is none, 441 if it is somebody else's.
-    fn own(
-        &self,
-        request: &Request<'_>,
-        caller: &Caller<'_>,
-    ) -> Result<(RelayId, &Allocation, Live), Reject> {
+    /// The caller's allocations on the 5-tuple: 437 if there is none, 441 if it is somebody else's.
+    fn own(&self, request: &Request<'_>, caller: &Caller<'_>) -> Result<Own, Reject> {
         let found = self.table.allocation_of(&request.client);
         let (id, allocation) = found.ok_or(RejectReason::NoAllocation)?;
         let live = allocation.live().ok_or(RejectReason::NoAllocation)?;
         if *allocation.user != *caller.user {
             return Err(RejectReason::WrongUser.into());
         }
-        Ok((id, allocation, live))
+        let own = Own::NONE.with(live.family(), id);
+        let twin = allocation.twin.and_then(|twin| Some((twin, self.table.allocation(twin)?.live()?)));
+        Ok(twin.map_or(own, |(twin, live)| own.with(live.family(), twin)))
+    }
+
+    /// One of those, by its family: 443 if there is none of it.
+    fn own_of(&self, own: Own, family: Family) -> Result<(RelayId, &Allocation), RejectReason> {
+        let found = own.of(family).and_then(|id| Some((id, self.table.allocation(id)?)));
+        found.ok_or(RejectReason::FamilyMismatch)
     }
 
     /// Clears away what has expired of a relay, itself included.
@@ -427,7 +440,7 @@ impl<R: RngCore> Server<R> {
         match self.table.sweep(id, now.mono) {
             Swept::Alive => {}
             Swept::Expired => self.end(id, EndReason::Expired),
-            Swept::GaveUp => self.give_up(id),
+            Swept::GaveUp => self.give_up(id, now),
         }
     }
 

@@ -25,6 +25,29 @@ fn ranges_of_relay_ports_and_alternate_servers_are_read_and_checked() {
 }
 
 #[test]
+fn an_additional_address_is_of_the_other_family() {
+    let config = parse(&listener("address: 192.0.2.1, additional_address: '2001:db8::1'")).unwrap();
+    let additional = config.listeners[0].additional_relay_address().unwrap();
+    assert_eq!(additional, Some("2001:db8::1".parse().unwrap()));
+    assert_eq!(parse(&config.to_json()).unwrap(), config);
+    for bad in [
+        "address: 192.0.2.1, additional_address: 192.0.2.2",
+        "address: '2001:db8::1', additional_address: '2001:db8::2'",
+        "address: 192.0.2.1, additional_address: '::ffff:192.0.2.2'",
+        "address: 192.0.2.1, additional_address: '::'",
+        "address: 192.0.2.1, additional_address: nowhere",
+        "additional_address: '2001:db8::1'",
+    ] {
+        let error = parse(&listener(bad)).unwrap_err().to_string();
+        assert!(error.contains("listeners[0].additional_address"), "{bad}: {error}");
+    }
+    let open = "address: $STUNNER_ADDR, additional_address: $STUNNER_ADDR_V6";
+    let env = |name: &str| Some(if name.ends_with("V6") { "2001:db8::1" } else { "192.0.2.1" }.to_owned());
+    let expanded = config::Config::parse(&listener(open), &env).unwrap();
+    assert_eq!(expanded.listeners[0].additional_relay_address().unwrap(), additional);
+}
+
+#[test]
 fn limits_are_read_and_left_out_where_they_are_the_defaults() {
     let admin = "admin: { limits: { permissions: 9, allocations_per_address: 3 } }";
     let config = parse(&format!("version: v1\n{AUTH}\n{admin}\n")).unwrap();
@@ -32,7 +55,7 @@ fn limits_are_read_and_left_out_where_they_are_the_defaults() {
     assert_eq!(config.admin.limits, expected);
     assert_eq!(parse(&config.to_json()).unwrap(), config);
     let plain = parse(&listener("port: 3478")).unwrap().to_json();
-    for field in ["limits", "relay_ports", "alternate_server", "previous"] {
+    for field in ["limits", "additional_address", "relay_ports", "alternate_server", "previous"] {
         assert!(!plain.contains(field), "{plain}");
     }
     let error = parse(&format!("version: v1\n{AUTH}\nadmin: {{ limits: {{ channels: -1 }} }}\n"));

@@ -58,6 +58,7 @@ fn listener(name: String) -> impl Strategy<Value = Listener> {
     (protocol, text(), any::<u16>(), text(), any::<u16>(), bind, vec(text(), 0..3)).prop_map(
         move |(protocol, public_address, public_port, address, port, bind, routes)| Listener {
             relay_ports: None,
+            additional_address: None,
             alternate_server: None,
             name: name.clone(),
             protocol,

@@ -97,6 +97,7 @@ fn every_field_has_its_place() {
         },
         listeners: vec![Listener {
             relay_ports: Some("1-2".into()),
+            additional_address: None,
             alternate_server: None,
             name: "ns/gw/l".into(),
             protocol: "turn-tls".parse().unwrap(),

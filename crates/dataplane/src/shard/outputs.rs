@@ -118,6 +118,8 @@ impl Shard {
         {
             self.watch_idle(deadline, key);
         }
-        self.release_session(client, turn);
+        if !self.server.has_allocation(&client) {
+            self.release_session(client, turn);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rand_core::RngCore;
+use smallvec::SmallVec;
 use stun::attribute::{
     AdditionalAddressFamily, AddressErrorCode, ErrorCode, EvenPort, Lifetime, RequestedAddressFamily,
     RequestedTransport, ReservationToken, XorMappedAddress, XorRelayedAddress, types,
@@ -26,8 +27,8 @@ use crate::time::{Now, RELAY_PATIENCE};
 /// What an Allocate asks for, once it is known to make sense.
 struct Wish {
     family: Family,
-    /// The family that was asked for besides and is not given: an allocation has one family.
-    refused: Option<Family>,
+    /// The family that is asked for besides.
+    additional: Option<Family>,
     port: PortWish,
     lifetime: u32,
 }
@@ -112,25 +113,50 @@ impl<R: RngCore> Server<R> {
                 (RelayPort::EvenPair(Reservation { claim, ip, unit }), Some(token))
             }
         };
-        let birth = Birth {
+        let mut birth = Birth {
             transaction: request.message.transaction_id(),
             lifetime: wish.lifetime,
             token,
-            refused: wish.refused,
+            refused: None,
         };
-        self.open(request, caller, Start { birth, ip: Some(ip), unit, family: wish.family, protocol, port });
+
+        // 9. The second one. That it cannot be had is no reason to refuse the first.
+        let second = wish.additional.and_then(|family| {
+            let unit = policy.allocation(asking).map_err(|_| RejectReason::Capacity);
+            let ip = request.listener.relay_address(family).ok_or(RejectReason::UnsupportedFamily);
+            match ip.and_then(|ip| Ok((ip, unit?))) {
+                Ok((ip, unit)) => Some((family, ip, unit)),
+                Err(reason) => {
+                    birth.refused = Some((family, reason));
+                    None
+                }
+            }
+        });
+        let id = self.open(
+            request,
+            caller,
+            Start { birth, ip: Some(ip), unit, family: wish.family, protocol, port },
+        );
+        if let Some((family, ip, unit)) = second {
+            let port = if wish.port == PortWish::Any { RelayPort::Any } else { RelayPort::Even };
+            let twin =
+                self.open(request, caller, Start { birth, ip: Some(ip), unit, family, protocol, port });
+            self.table.pair(id, twin);
+        }
         Ok(Verdict::Control)
     }
 
     /// Enters an allocation, and asks for its socket.
-    fn open(&mut self, request: &Request<'_>, caller: &Caller<'_>, start: Start) {
+    fn open(&mut self, request: &Request<'_>, caller: &Caller<'_>, start: Start) -> RelayId {
         let Start { birth, ip, unit, family, protocol, port } = start;
         let patience = request.now.mono + RELAY_PATIENCE;
-        let stage = Stage::Opening(Box::new(Opening { signer: caller.signer.clone(), ip, patience }));
+        let stage =
+            Stage::Opening(Box::new(Opening { signer: caller.signer.clone(), ip, patience, ready: None }));
         let (client, user) = (request.client, caller.user.into());
         let allocation = Allocation::new(client, user, birth, stage, unit).relaying(protocol);
         let (relay, listener) = (self.table.open(allocation), client.listener());
         self.outputs.push_back(Output::OpenRelay { relay, listener, protocol, family, port });
+        relay
     }
 
     /// Asks for a port in reserve, on behalf of whoever brings its token. It was admitted when it was reserved, so the
@@ -161,8 +187,8 @@ impl<R: RngCore> Server<R> {
     pub(super) fn relay_opened(&mut self, id: RelayId, opened: Result<u16, RelayError>, now: Now) {
         let Some(Opening { ip: Some(ip), .. }) = self.opening(id) else { return };
         match opened {
-            Ok(port) => self.go_live(id, SocketAddr::new(*ip, port), None, now),
-            Err(_) => self.refuse_opening(id, RejectReason::NoRelay),
+            Ok(port) => self.relay_ready(id, SocketAddr::new(*ip, port), now),
+            Err(_) => self.refuse_opening(id, RejectReason::NoRelay, now),
         }
     }
 
@@ -171,9 +197,10 @@ impl<R: RngCore> Server<R> {
         let Some(Opening { ip: None, .. }) = self.opening(id) else { return };
         match claimed {
             Some(Claimed { port, reservation: Reservation { ip, unit, .. } }) => {
-                self.go_live(id, SocketAddr::new(ip, port), Some(unit), now);
+                let signer = self.go_live(id, SocketAddr::new(ip, port), Some(unit), now);
+                self.answer_first(id, signer.as_ref());
             }
-            None => self.refuse_opening(id, RejectReason::UnknownReservation),
+            None => self.refuse_opening(id, RejectReason::UnknownReservation, now),
         }
     }
 
@@ -184,28 +211,69 @@ impl<R: RngCore> Server<R> {
         }
     }
 
-    /// Lets a waiting allocation begin, and tells its client.
-    fn go_live(&mut self, id: RelayId, relayed: SocketAddr, unit: Option<QuotaUnit>, now: Now) {
-        let Some(allocation) = self.table.allocation(id) else { return };
-        let Stage::Opening(opening) = &allocation.stage else { return };
+    /// Lets a waiting allocation begin, once its twin can, too.
+    fn relay_ready(&mut self, id: RelayId, relayed: SocketAddr, now: Now) {
+        let twin = self.table.allocation(id).and_then(|allocation| allocation.twin);
+        let signer = match twin.map(|twin| (twin, self.opening(twin).and_then(|opening| opening.ready))) {
+            None => self.go_live(id, relayed, None, now),
+            Some((_, None)) => return self.table.ready(id, relayed),
+            Some((twin, Some(other))) => {
+                let signer = self.go_live(twin, other, None, now);
+                signer.and(self.go_live(id, relayed, None, now))
+            }
+        };
+        self.answer_first(id, signer.as_ref());
+    }
+
+    fn answer_first(&mut self, id: RelayId, signer: Option<&Signer>) {
+        if let Some(signer) = signer {
+            let _ = self.answer_allocate(id, signer);
+        }
+    }
+
+    /// Lets a waiting allocation begin. Returns what its answer is to be signed with.
+    fn go_live(
+        &mut self,
+        id: RelayId,
+        relayed: SocketAddr,
+        unit: Option<QuotaUnit>,
+        now: Now,
+    ) -> Option<Signer> {
+        let allocation = self.table.allocation(id)?;
+        let Stage::Opening(opening) = &allocation.stage else { return None };
         let (signer, client) = (opening.signer.clone(), allocation.client);
         let lifetime = Duration::from_secs(u64::from(allocation.birth.lifetime));
         let relayed = RelayedAddr::new(relayed);
         self.table.opened(id, Live { relayed, expires: now.mono + lifetime }, unit);
         self.outputs.push_back(Output::AllocationCreated { client, relay: id, relayed });
-        let _ = self.answer_allocate(id, &signer);
+        Some(signer)
     }
 
-    /// Ends the wait for a relay socket that may still come.
-    pub(super) fn give_up(&mut self, relay: RelayId) {
-        self.refuse_opening(relay, RejectReason::NoRelay);
+    /// Ends the wait for a relay socket that may still come: this one's, or its twin's if this one's is there.
+    pub(super) fn give_up(&mut self, relay: RelayId, now: Now) {
+        let is_ready = self.opening(relay).is_some_and(|opening| opening.ready.is_some());
+        let twin = self.table.allocation(relay).and_then(|allocation| allocation.twin);
+        self.give_up_on(twin.filter(|_| is_ready).unwrap_or(relay), now);
+    }
+
+    /// Does without a relay socket.
+    pub(super) fn give_up_on(&mut self, relay: RelayId, now: Now) {
+        self.refuse_opening(relay, RejectReason::NoRelay, now);
         self.outputs.push_back(Output::CloseRelay { relay });
     }
 
-    /// Tells a waiting client that there is no relay socket for it.
-    fn refuse_opening(&mut self, id: RelayId, reason: RejectReason) {
+    /// Tells a waiting client that there is no relay socket for it; or notes it for the answer, if it can have one of
+    /// the other family.
+    fn refuse_opening(&mut self, id: RelayId, reason: RejectReason, now: Now) {
         let Some(allocation) = self.table.remove(id) else { return };
         let Stage::Opening(opening) = allocation.stage else { return };
+        if let (Some(twin), Some(ip)) = (allocation.twin, opening.ip) {
+            self.table.refuse_twin(twin, Family::of(ip), reason);
+            if let Some(relayed) = self.opening(twin).and_then(|opening| opening.ready) {
+                self.relay_ready(twin, relayed, now);
+            }
+            return;
+        }
         self.counters.count_reject(reason);
         self.log_refusal(allocation.client, Method::Allocate, reason.into());
         let head = Head {
@@ -221,19 +289,25 @@ impl<R: RngCore> Server<R> {
     /// Answers the Allocate that made an allocation, the first time and every other time it is asked.
     fn answer_allocate(&mut self, id: RelayId, signer: &Signer) -> Verdict<'static> {
         let Some(allocation) = self.table.allocation(id) else { return Verdict::Control };
-        let Some(Live { relayed, .. }) = allocation.live() else { return Verdict::Control };
+        let twin = allocation.twin.and_then(|twin| self.table.allocation(twin));
+        let lives = [Some(allocation), twin].into_iter().flatten().filter_map(Allocation::live);
+        let mut relayed: SmallVec<[SocketAddr; 2]> = lives.map(|live| live.relayed.get()).collect();
+        relayed.sort_unstable();
         let Birth { transaction, lifetime, token, refused } = allocation.birth;
         let client = allocation.client;
         let head = Head { client, class: Class::Success, method: Method::Allocate, transaction };
         respond::send(&mut self.outputs, head, signer.tail(), |writer| {
-            writer.put(&XorRelayedAddress(relayed.get()))?;
+            for relayed in relayed {
+                writer.put(&XorRelayedAddress(relayed))?;
+            }
             writer.put(&Lifetime(lifetime))?;
             writer.put(&XorMappedAddress(client.remote()))?;
             if let Some(token) = token {
                 writer.put(&token)?;
             }
-            if let Some(family) = refused {
-                let error = ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED.without_reason();
+            if let Some((family, reason)) = refused
+                && let Ok(error) = ErrorCode::new(reason.code(), "")
+            {
                 writer.put(&AddressErrorCode { family, error })?;
             }
             Ok(())
@@ -275,13 +349,13 @@ impl Wish {
         if additional == Some(AdditionalAddressFamily(Family::V4)) {
             return Err(RejectReason::MalformedAttribute.into());
         }
-        let refused = additional.map(|_| match family {
+        let additional = additional.map(|_| match family {
             Family::V4 => Family::V6,
             Family::V6 => Family::V4,
         });
 
         let lifetime = lifetime_of(request.optional::<Lifetime>()?).as_secs() as u32;
-        Ok(Self { family, refused, port, lifetime })
+        Ok(Self { family, additional, port, lifetime })
     }
 }
 

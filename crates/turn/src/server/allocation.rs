@@ -1,6 +1,6 @@
 //! One allocation, ignorant of all others.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use smallvec::SmallVec;
@@ -10,7 +10,8 @@ use stun::attribute::ReservationToken;
 use super::admission::{PeerProtocol, QuotaUnit};
 use super::connection::Connection;
 use super::forwarding::{ChannelKey, PermissionKey};
-use crate::addr::{Client, Family, RelayedAddr};
+use super::reject::RejectReason;
+use crate::addr::{Client, Family, RelayId, RelayedAddr};
 use crate::credentials::Signer;
 
 /// A client's allocation, from the moment it is asked for.
@@ -24,6 +25,8 @@ pub(super) struct Allocation {
     pub(super) channels: SmallVec<[Bound; 1]>,
     /// Those with peers, if it is TCP that is relayed.
     pub(super) connections: Option<Vec<Connection>>,
+    /// The one of the other family that the same request asked for, while there is one. It has a life of its own.
+    pub(super) twin: Option<RelayId>,
     /// Held only to be dropped.
     pub(super) unit: QuotaUnit,
 }
@@ -36,8 +39,8 @@ pub(super) struct Birth {
     pub(super) lifetime: u32,
     /// The token of the next higher port, if that was asked for.
     pub(super) token: Option<ReservationToken>,
-    /// The second family that was asked for and not given.
-    pub(super) refused: Option<Family>,
+    /// The family that was asked for besides and not given, and why.
+    pub(super) refused: Option<(Family, RejectReason)>,
 }
 
 /// Whether the relay socket is there yet.
@@ -54,6 +57,8 @@ pub(super) struct Opening {
     pub(super) ip: Option<IpAddr>,
     /// When the client is told that there is no socket.
     pub(super) patience: Instant,
+    /// The socket is there: it is its twin's that is waited for.
+    pub(super) ready: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy)]
@@ -81,7 +86,7 @@ impl Allocation {
     /// An allocation without permissions and channels.
     pub(super) fn new(client: Client, user: Box<str>, birth: Birth, stage: Stage, unit: QuotaUnit) -> Self {
         let (permissions, channels) = (SmallVec::new(), SmallVec::new());
-        Self { client, user, birth, stage, permissions, channels, connections: None, unit }
+        Self { client, user, birth, stage, permissions, channels, connections: None, twin: None, unit }
     }
 
     /// The same for this protocol; UDP is the one it is made for.
@@ -95,5 +100,36 @@ impl Allocation {
             Stage::Opening(_) => None,
             Stage::Live(live) => Some(*live),
         }
+    }
+}
+
+/// A client's live allocations: one, or one of each family. Named by family, since that of a peer decides.
+#[derive(Clone, Copy)]
+pub(super) struct Own {
+    v4: Option<RelayId>,
+    v6: Option<RelayId>,
+}
+
+impl Own {
+    pub(super) const NONE: Self = Self { v4: None, v6: None };
+
+    /// The same with the allocation of this family.
+    pub(super) const fn with(self, family: Family, id: RelayId) -> Self {
+        match family {
+            Family::V4 => Self { v4: Some(id), ..self },
+            Family::V6 => Self { v6: Some(id), ..self },
+        }
+    }
+
+    /// The allocation of this family.
+    pub(super) const fn of(self, family: Family) -> Option<RelayId> {
+        match family {
+            Family::V4 => self.v4,
+            Family::V6 => self.v6,
+        }
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = RelayId> {
+        [self.v4, self.v6].into_iter().flatten()
     }
 }

@@ -23,14 +23,12 @@ impl<R: RngCore> Server<R> {
         caller: &Caller<'_>,
         policy: &impl Policy,
     ) -> Result<Verdict<'static>, Reject> {
-        let (id, allocation, live) = self.own(request, caller)?;
+        let own = self.own(request, caller)?;
         let limits = request.listener.limits;
         // A TCP relay has no channels.
-        if allocation.connections.is_some() {
+        if own.iter().any(|id| self.table.relays_tcp(id)) {
             return Err(RejectReason::UnsupportedMethod.into());
         }
-        let (family, permissions, channels) =
-            (live.family(), allocation.permissions.len(), allocation.channels.len());
 
         // 1. Both attributes are there and make sense: 400.
         // 2. The number is one of a channel: 400.
@@ -44,18 +42,22 @@ impl<R: RngCore> Server<R> {
             return Err(RejectReason::MalformedAttribute.about(spelled.0));
         }
 
-        // 5. and 6. The address is of the allocation's family: 443; and may be reached: 403.
-        let (peer, grant) = admit(request, family, spelled, policy)?;
+        // 5. and 6. The address is of a family that is allocated: 443; and may be reached: 403.
+        let (id, peer, grant) = admit(request, own, spelled, policy)?;
 
-        // 3. and 4. Neither the number nor the peer is bound otherwise: 400.
+        // 3. and 4. Neither the number nor the peer is bound otherwise: 400. A number is the client's, of whichever
+        // family its peer is.
         let (bound_peer, bound_number) = self.table.bindings(id, number, peer);
+        let is_elsewhere = own.iter().any(|other| other != id && self.table.is_bound(other, number));
         let is_free =
             bound_peer.is_none_or(|bound| bound == peer) && bound_number.is_none_or(|bound| bound == number);
-        if !is_free {
+        if is_elsewhere || !is_free {
             return Err(RejectReason::ChannelConflict.about(spelled.0));
         }
 
         // 7. There is room: 508.
+        let (_, allocation) = self.own_of(own, peer.family())?;
+        let (permissions, channels) = (allocation.permissions.len(), allocation.channels.len());
         if bound_peer.is_none() && channels >= usize::from(limits.channels) {
             return Err(RejectReason::TooManyChannels.into());
         }

@@ -64,15 +64,19 @@ impl<R: RngCore> Server<R> {
         caller: &Caller<'_>,
         policy: &impl Policy,
     ) -> Result<Verdict<'static>, Reject> {
-        let (relay, allocation, live) = self.own(request, caller)?;
-        let Some(connections) = &allocation.connections else {
+        let own = self.own(request, caller)?;
+        if !own.iter().all(|id| self.table.relays_tcp(id)) {
             return Err(RejectReason::UnsupportedMethod.into());
-        };
+        }
         let spelled = request.required::<XorPeerAddress>()?;
         if spelled.0.port() == 0 {
             return Err(RejectReason::MalformedAttribute.about(spelled.0));
         }
-        let (peer, grant) = admit(request, live.family(), spelled, policy)?;
+        let (relay, peer, grant) = admit(request, own, spelled, policy)?;
+        let (_, allocation) = self.own_of(own, peer.family())?;
+        let Some(connections) = &allocation.connections else {
+            return Err(RejectReason::UnsupportedMethod.into());
+        };
         if connections.iter().any(|connection| connection.peer == peer) {
             return Err(RejectReason::ConnectionExists.about(spelled.0));
         }

@@ -32,7 +32,7 @@ use self::index::{AsKey, Index, IpKey};
 use super::admission::{Grant, PeerProtocol};
 use super::allocation::Live;
 use super::counters::DropReason;
-use crate::addr::{Client, ClusterId, PeerAddr, RelayId, RelayedAddr};
+use crate::addr::{Client, ClusterId, Family, PeerAddr, RelayId, RelayedAddr};
 
 /// Where a client's data goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +160,10 @@ impl Forwarding {
     /// # Errors
     /// Why the packet is to be dropped.
     pub fn by_address(&self, client: &Client, peer: PeerAddr, now: Instant) -> Result<ToPeer, DropReason> {
-        let relay = self.live_relay(client, now)?;
+        let Some(relay) = self.relay_to(client, peer.family(), now) else {
+            self.live_relay(client, now)?;
+            return Err(DropReason::NoPermission);
+        };
         let cluster = self.permitted(relay, peer, now)?;
         Ok(ToPeer { relay, peer, cluster })
     }
@@ -207,8 +210,18 @@ impl Forwarding {
     }
 
     fn live_relay(&self, client: &Client, now: Instant) -> Result<RelayId, DropReason> {
-        let relay = self.relay_of(client).and_then(|relay| self.relay(relay.slot() as u32));
-        relay.filter(|relay| relay.is_live(now)).map(|relay| relay.id).ok_or(DropReason::NoAllocation)
+        let relay =
+            [Family::V4, Family::V6].into_iter().find_map(|family| self.relay_to(client, family, now));
+        relay.ok_or(DropReason::NoAllocation)
+    }
+
+    /// A client's live relay of this family.
+    fn relay_to(&self, client: &Client, family: Family, now: Instant) -> Option<RelayId> {
+        let slot = self.by_client.find(self.hash.hash_one(client), |slot| {
+            let relay = self.relay(slot).filter(|relay| relay.client == *client);
+            relay.and_then(|relay| relay.live).is_some_and(|live| live.family() == family)
+        })?;
+        self.relay(slot).filter(|relay| relay.is_live(now)).map(|relay| relay.id)
     }
 
     fn permitted(&self, relay: RelayId, peer: PeerAddr, now: Instant) -> Result<ClusterId, DropReason> {
@@ -284,14 +297,14 @@ impl Forwarding {
         }
     }
 
-    /// The relay of a client, open or still being opened.
+    /// The relay of a client, open or still being opened; either one if there are two.
     pub(super) fn relay_of(&self, client: &Client) -> Option<RelayId> {
         let hash = self.hash.hash_one(client);
         let slot = self.by_client.find(hash, |slot| self.client_of(slot) == Some(client))?;
         Some(self.relay(slot)?.id)
     }
 
-    /// Ties a client to a relay slot that nobody holds.
+    /// Ties a client to a relay slot that nobody holds. A client may have two, of different families.
     pub(super) fn attach(&mut self, id: RelayId, client: Client) {
         let Self { hash, relays, by_client, .. } = self;
         if relays.len() <= id.slot() {

@@ -4,6 +4,7 @@ use rand_core::RngCore;
 use stun::AttributeError;
 use stun::attribute::{Lifetime, RequestedAddressFamily};
 
+use super::allocation::Own;
 use super::output::{EndReason, Verdict};
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
@@ -20,27 +21,28 @@ impl<R: RngCore> Server<R> {
         request: &Request<'_>,
         caller: &Caller<'_>,
     ) -> Result<Verdict<'static>, Reject> {
-        let (id, _, live) = self.own(request, caller)?;
+        let own = self.own(request, caller)?;
 
-        // 1. The family is another than the allocation's: 443.
-        let is_mismatch = match request.message.get::<RequestedAddressFamily>() {
-            Ok(requested) => requested.is_some_and(|requested| requested.0 != live.family()),
-            Err(AttributeError::Family(_)) => true,
+        // 1. The family is one there is no allocation of: 443. Without one, all there is of the client's is meant.
+        let family = match request.message.get::<RequestedAddressFamily>() {
+            Ok(requested) => requested.map(|requested| requested.0),
+            Err(AttributeError::Family(_)) => return Err(RejectReason::FamilyMismatch.into()),
             Err(_) => return Err(RejectReason::MalformedAttribute.into()),
         };
-        if is_mismatch {
-            return Err(RejectReason::FamilyMismatch.into());
-        }
+        let own = match family {
+            Some(family) => Own::NONE.with(family, self.own_of(own, family)?.0),
+            None => own,
+        };
 
         // 2. Lifetime zero deletes; any other is bounded like an Allocate's.
         let granted = match request.optional::<Lifetime>()? {
             Some(Lifetime(0)) => {
-                self.end(id, EndReason::Deleted);
+                own.iter().for_each(|id| self.end(id, EndReason::Deleted));
                 0
             }
             requested => {
                 let lifetime = lifetime_of(requested);
-                self.table.prolong(id, request.now.mono + lifetime);
+                own.iter().for_each(|id| self.table.prolong(id, request.now.mono + lifetime));
                 lifetime.as_secs() as u32
             }
         };

@@ -2,7 +2,7 @@
 //! what it forwards, when it ends.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use foldhash::fast::RandomState;
@@ -16,7 +16,8 @@ use super::counters::DropReason;
 use super::deadlines::Deadlines;
 use super::forwarding::{Change, ChannelKey, Forwarding, Inbound, PermissionKey};
 use super::output::{Deadline, DeadlineReason};
-use crate::addr::{Client, ClusterId, ConnectionId, PeerAddr, RelayId, RelayedAddr};
+use super::reject::RejectReason;
+use crate::addr::{Client, ClusterId, ConnectionId, Family, PeerAddr, RelayId, RelayedAddr};
 
 pub(super) struct Table {
     slots: Vec<Slot>,
@@ -97,19 +98,43 @@ impl Table {
         self.slots.get(id.slot()).filter(|slot| slot.generation == id.generation())?.holder.as_ref()
     }
 
-    /// The allocation on a 5-tuple, with or without its socket.
+    /// The allocation on a 5-tuple, with or without its socket; either one if there are two.
     pub(super) fn allocation_of(&self, client: &Client) -> Option<(RelayId, &Allocation)> {
         let id = self.forwarding.relay_of(client)?;
         Some((id, self.allocation(id)?))
     }
 
-    /// Enters an allocation on a 5-tuple that has none.
+    /// Enters an allocation on a 5-tuple that has none, or none but its twin.
     pub(super) fn open(&mut self, allocation: Allocation) -> RelayId {
         let client = allocation.client;
         let id = self.occupy(allocation);
         self.forwarding.attach(id, client);
         self.rearm(id);
         id
+    }
+
+    /// Makes two waiting allocations of one client twins.
+    pub(super) fn pair(&mut self, one: RelayId, other: RelayId) {
+        for (id, twin) in [(one, other), (other, one)] {
+            if let Some(allocation) = allocation_in(&mut self.slots, id) {
+                allocation.twin = Some(twin);
+            }
+        }
+    }
+
+    /// Notes the socket of an allocation that waits for its twin's.
+    pub(super) fn ready(&mut self, id: RelayId, relayed: SocketAddr) {
+        if let Some(Stage::Opening(opening)) = allocation_in(&mut self.slots, id).map(|held| &mut held.stage)
+        {
+            opening.ready = Some(relayed);
+        }
+    }
+
+    /// Notes why an allocation has no twin after all.
+    pub(super) fn refuse_twin(&mut self, id: RelayId, family: Family, reason: RejectReason) {
+        if let Some(allocation) = allocation_in(&mut self.slots, id) {
+            allocation.birth.refused = Some((family, reason));
+        }
     }
 
     /// Notes that the socket of a waiting allocation is there. One that was in reserve brings its unit of the quota.
@@ -141,6 +166,9 @@ impl Table {
     /// Takes out whatever holds a slot, with all its entries everywhere, and frees the slot.
     pub(super) fn remove(&mut self, id: RelayId) -> Option<Allocation> {
         let allocation = held(&mut self.slots, id)?.take()?;
+        if let Some(twin) = allocation.twin.and_then(|twin| allocation_in(&mut self.slots, twin)) {
+            twin.twin = None;
+        }
         let slot = &mut self.slots[id.slot()];
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.slot() as u32);
@@ -395,6 +423,16 @@ impl Table {
             self.forwarding.channel_key(slot, number).map(|key| channel(key).peer()),
             self.forwarding.channel_key_by_peer(slot, peer).map(|key| channel(key).number()),
         )
+    }
+
+    /// Whether an allocation has this channel.
+    pub(super) fn is_bound(&self, id: RelayId, number: ChannelNumber) -> bool {
+        self.forwarding.channel_key(id.slot() as u32, number).is_some()
+    }
+
+    /// Whether an allocation is for TCP.
+    pub(super) fn relays_tcp(&self, id: RelayId) -> bool {
+        self.allocation(id).is_some_and(|allocation| allocation.connections.is_some())
     }
 
     /// Whether an allocation has a permission for this address.

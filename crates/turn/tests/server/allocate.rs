@@ -240,25 +240,6 @@ fn without_a_requested_family_it_is_ipv4_or_what_there_is() {
 }
 
 #[test]
-fn additional_family_is_answered_with_one_and_the_reason_for_the_other() {
-    let mut world = World::new();
-    serve_ipv6(&mut world);
-    let ask = allocate().with(additional(Family::V6));
-    assert_eq!(world.ask("alice", ask), ["open relay 1 for listener 1, V4, any port"]);
-    assert_eq!(
-        world.opens(1, 50_001)[1],
-        "alice <- Allocate ok: relayed 203.0.113.1:50001, lifetime 600, mapped 198.51.100.1:5000, no V6 440, signed"
-    );
-    world.rules.listener_mut(1).relay_v4 = None;
-    let ask = allocate().with(additional(Family::V6));
-    assert_eq!(world.ask("bob", ask), ["open relay 2 for listener 1, V6, any port"]);
-    assert_eq!(
-        world.opens(2, 50_002)[1],
-        "bob <- Allocate ok: relayed [2001:db8:f::1]:50002, lifetime 600, mapped 198.51.100.2:5000, no V4 440, signed"
-    );
-}
-
-#[test]
 fn families_asked_for_in_ways_that_exclude_each_other_are_a_bad_request() {
     let mut world = World::new();
     for (ask, reason) in [

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
-use stun::attribute::{ConnectionId as ConnectionIdAttribute, ErrorCode, ReservationToken, types};
+use stun::attribute::{
+    ConnectionId as ConnectionIdAttribute, ErrorCode, ReservationToken, XorRelayedAddress, types,
+};
 use stun::{ChannelData, ChannelNumber, Class, Key, Message, TransactionId};
 use turn::addr::{Client, ConnectionId, ListenerId, RelayId};
 use turn::credentials::Realm;
@@ -449,8 +451,12 @@ impl World {
         let Conversation { username, password, .. } = conversation;
         let keys =
             [Key::long_term(username, REALM, password), Key::long_term_sha256(username, REALM, password)];
-        let mut attributes: Vec<String> =
-            message.attributes().map(|(kind, _)| tell_attribute(&message, kind, &keys)).collect();
+        let mut relayed = message.all::<XorRelayedAddress>();
+        let tell = |(kind, _)| match kind {
+            types::XOR_RELAYED_ADDRESS => format!("relayed {}", relayed.next().unwrap().unwrap().0),
+            kind => tell_attribute(&message, kind, &keys),
+        };
+        let mut attributes: Vec<String> = message.attributes().map(tell).collect();
         let is_indication = message.class() == Class::Indication;
         if !is_indication && !conversation.asked.contains(&message.transaction_id()) {
             attributes.push("NOBODY'S TRANSACTION".into());

@@ -2,7 +2,7 @@
 
 use stun::attribute::{
     AddressErrorCode, AlternateServer, Data, ErrorCode, Lifetime, PasswordAlgorithms, UnknownAttributes,
-    XorMappedAddress, XorPeerAddress, XorRelayedAddress, types,
+    XorMappedAddress, XorPeerAddress, types,
 };
 use stun::{ChannelData, Class, Key, Message, Method};
 use turn::credentials::Algorithm;
@@ -35,9 +35,6 @@ pub(super) fn tell_attribute(message: &Message<'_>, kind: u16, [md5, sha256]: &[
         }
         types::XOR_MAPPED_ADDRESS => {
             format!("mapped {}", message.get::<XorMappedAddress>().unwrap().unwrap().0)
-        }
-        types::XOR_RELAYED_ADDRESS => {
-            format!("relayed {}", message.get::<XorRelayedAddress>().unwrap().unwrap().0)
         }
         types::XOR_PEER_ADDRESS => format!("peer {}", message.get::<XorPeerAddress>().unwrap().unwrap().0),
         types::LIFETIME => format!("lifetime {}", message.get::<Lifetime>().unwrap().unwrap().0),
