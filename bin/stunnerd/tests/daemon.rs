@@ -122,7 +122,7 @@ static DEFAULT_HEALTH_PORT: Mutex<()> = Mutex::new(());
 const IN_FORCE: &str = "configuration in force: 2 listeners";
 
 #[test]
-fn t01_one_shot_from_a_file_serves_udp_and_tcp_on_one_port_and_ends_on_a_signal() {
+fn one_shot_from_a_file_serves_udp_and_tcp_on_one_port_and_ends_on_a_signal() {
     let (port, health) = (free_port(), free_port());
     let files = Files::new(&config(port, health, "user"));
     for origin in [files.path.clone(), format!("file://{}", files.path)] {
@@ -157,6 +157,21 @@ fn a_draining_daemon_waits_for_its_allocations() {
     call.goes_on();
     call.end();
     assert_eq!(daemon.await_exit().code(), Some(0));
+}
+
+#[test]
+fn w20_a_daemon_forced_ready_is_not_ready_before_its_first_configuration() {
+    let _default = DEFAULT_HEALTH_PORT.lock();
+    let (port, health) = (free_port(), free_port());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("later.conf");
+    let daemon = start(&["-w", "--force-ready-status", "-c", path.to_str().unwrap()]);
+    daemon.await_line("configuration in force: 0 listeners");
+    assert!(get(8086, "/live").unwrap().contains("200 OK"));
+    assert!(get(8086, "/ready").unwrap().contains("503"));
+    fs::write(&path, config(port, health, "user")).unwrap();
+    daemon.await_line(IN_FORCE);
+    assert!(get(health, "/ready").unwrap().contains("200 OK"));
 }
 
 #[test]

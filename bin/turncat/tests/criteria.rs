@@ -38,41 +38,41 @@ fn eight_rounds(auth: &str, client: &str, transport: &str) {
 }
 
 #[test]
-fn u1_static_udp_client_udp_server() {
+fn t01_u1_static_udp_client_udp_server() {
     eight_rounds(STATIC, "udp", "udp");
 }
 
 #[test]
-fn u2_static_udp_client_tcp_server() {
+fn t01_u2_static_udp_client_tcp_server() {
     eight_rounds(STATIC, "udp", "tcp");
 }
 
 #[test]
-fn u3_static_tcp_client_udp_server() {
+fn t01_u3_static_tcp_client_udp_server() {
     eight_rounds(STATIC, "tcp", "udp");
 }
 
 #[test]
-fn u4_static_tcp_client_tcp_server() {
+fn t01_u4_static_tcp_client_tcp_server() {
     eight_rounds(STATIC, "tcp", "tcp");
 }
 
 #[test]
-fn u5_ephemeral_udp_client_udp_server() {
+fn t01_u5_ephemeral_udp_client_udp_server() {
     eight_rounds(EPHEMERAL, "udp", "udp");
 }
 
 #[test]
-fn u6_ephemeral_udp_client_tcp_server() {
+fn t01_u6_ephemeral_udp_client_tcp_server() {
     eight_rounds(EPHEMERAL, "udp", "tcp");
 }
 
 #[test]
-fn u7_ephemeral_tcp_client_udp_server() {
+fn t01_u7_ephemeral_tcp_client_udp_server() {
     eight_rounds(EPHEMERAL, "tcp", "udp");
 }
 
 #[test]
-fn u8_ephemeral_tcp_client_tcp_server() {
+fn t01_u8_ephemeral_tcp_client_tcp_server() {
     eight_rounds(EPHEMERAL, "tcp", "tcp");
 }

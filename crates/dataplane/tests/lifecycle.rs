@@ -184,6 +184,43 @@ fn r11_a_dry_run_is_ready_and_opens_nothing() {
     assert!(std::net::UdpSocket::bind(address(text.port)).is_ok());
 }
 
+/// No engine keeps counters of its own that would have to be sampled: what is relayed is counted where it is
+/// relayed, so that asking for another engine neither repeats, nor loses, nor resets anything.
+#[test]
+fn l07_whatever_is_relayed_is_counted_once_whichever_offload_engine_is_asked_for() {
+    let metrics = address(kit::free_port());
+    let admin = |offload: &str| {
+        format!("healthcheck_endpoint: '', metrics_endpoint: 'http://{metrics}'{offload}")
+    };
+    let text = Text::new().admin(&admin(""));
+    let gateway = Gateway::start(&text);
+    let mut call = common::Call::start(gateway.udp());
+    let counted = || {
+        let series = common::scrape(metrics, "/");
+        ["rx", "tx"].map(|direction| {
+            let labels = format!(r#"{{name="loop",direction="{direction}"}}"#);
+            series[&format!("stunner_cluster_packets_total{labels}")]
+        })
+    };
+    let mut expected = counted();
+    assert_eq!(expected, [3.0, 3.0]);
+    for offload in [
+        ", offload_engine: XDP",
+        ", offload_engine: TC, offload_interfaces: [no-such-interface]",
+        ", offload_engine: Auto",
+        "",
+    ] {
+        let report = gateway.apply(&text.clone().admin(&admin(offload)));
+        assert_eq!(report.restarted, ["offload: default-offload"], "{offload}");
+        assert_eq!(counted(), expected, "{offload}");
+        common::echo(&mut call.client, 0x4000, 5);
+        expected = expected.map(|count| count + 5.0);
+        assert_eq!(counted(), expected, "{offload}");
+        let status = serde_json::to_value(gateway.dataplane.status()).unwrap();
+        assert_eq!(status["clusters"][0]["stats"]["rx"]["pkts"], 0, "{status}");
+    }
+}
+
 /// A server that goes is waited for, and may be answering at that moment.
 #[test]
 fn endpoints_move_under_readers() {

@@ -41,7 +41,7 @@ fn plaintext_to_ephemeral_and_back_under_a_live_call_drops_nothing_its_credentia
 }
 
 #[test]
-fn another_realm_is_in_force_at_once_and_restarts_nothing() {
+fn r04_another_realm_is_in_force_at_once_and_restarts_nothing() {
     let text = Text::new();
     let gateway = Gateway::start(&text);
     let mut call = Call::start(gateway.udp());
@@ -259,6 +259,7 @@ fn r11_a_refused_change_leaves_everything_as_it_was() {
         (with(&[listener("x", "TURN-UDP", fresh, "[]")]), "both want UDP port"),
         (text.clone().admin(&format!("healthcheck_endpoint: 'http://:{tcp_port}'")), "no HTTP server"),
         (text.clone().admin("healthcheck_endpoint: 'http://example.org:80'"), "healthcheck_endpoint"),
+        (text.clone().admin("healthcheck_endpoint: '', metrics_endpoint: foo"), "metrics_endpoint"),
     ] {
         let error = gateway.try_apply(&bad).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
@@ -268,6 +269,24 @@ fn r11_a_refused_change_leaves_everything_as_it_was() {
         assert_eq!(status["listeners"].as_array().unwrap().len(), 2, "{status}");
     }
     assert_eq!(call.client.refresh(600).unwrap(), 600);
+}
+
+/// Nothing of a live listener is given up for a change that will not work.
+#[test]
+fn w02_a_listener_whose_address_becomes_none_serves_on_at_the_old_one() {
+    let text = Text::new();
+    let gateway = Gateway::start(&text);
+    let mut call = Call::start(gateway.udp());
+    let mut bad = text.config();
+    for listener in &mut bad.listeners {
+        "example.org".clone_into(&mut listener.address);
+    }
+    let error = gateway.dataplane.apply(&[(GATEWAY.to_owned(), bad)].into()).unwrap_err().to_string();
+    assert!(error.contains("invalid listener address: \"example.org\""), "{error}");
+    call.goes_on();
+    Call::start(gateway.udp());
+    assert!(gateway.apply(&text).restarted.is_empty());
+    call.goes_on();
 }
 
 #[test]

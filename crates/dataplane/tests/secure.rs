@@ -116,6 +116,41 @@ fn r09_a_broken_pair_changes_nothing_and_says_why() {
 }
 
 #[test]
+fn w03_short_names_of_protocols_are_served_and_mean_the_same() {
+    let Some(openssl) = kit::need("openssl") else { return };
+    let pair = Pair::new();
+    let (plain, secure) = (kit::free_port(), kit::free_port());
+    let named = |prefix: &str| {
+        Text::new().listeners(&[
+            common::listener("udp", &format!("{prefix}UDP"), plain, "[loop]"),
+            common::listener("tcp", &format!("{prefix}TCP"), plain, "[loop]"),
+            pair.listener("tls", &format!("{prefix}TLS"), secure),
+            pair.listener("dtls", &format!("{prefix}DTLS"), secure),
+        ])
+    };
+    let gateway = Gateway::start(&Text { port: plain, ..named("") });
+    let mut calls = [gateway.udp(), gateway.tcp(), tls(secure), dtls(&openssl, secure)].map(Call::start);
+    assert!(gateway.apply(&named("TURN-")).restarted.is_empty());
+    calls.iter_mut().for_each(Call::goes_on);
+}
+
+/// Certificates of listeners that need none, or no longer, are nobody's business.
+#[test]
+fn w05_a_listener_that_was_tls_starts_over_once_and_not_with_every_configuration() {
+    let (pair, port) = (Pair::new(), kit::free_port());
+    let before = text(&pair, "TURN-TLS", port);
+    let gateway = Gateway::start(&before);
+    let mut after = before;
+    after.listeners[2] = pair.listener("secure", "TURN-TCP", port);
+    assert_eq!(gateway.apply(&after).restarted, ["listener: secure"]);
+    let mut call = Call::start(TurnClient::tcp(address(port)).with(static_user()));
+    assert!(gateway.apply(&after).restarted.is_empty());
+    after.listeners[2] = common::listener("secure", "TURN-TCP", port, "[loop]");
+    assert!(gateway.apply(&after).restarted.is_empty());
+    call.goes_on();
+}
+
+#[test]
 fn certificate_rotation_drops_every_session_of_the_listener() {
     let (old, new, port) = (Pair::new(), Pair::new(), kit::free_port());
     let before = text(&old, "TURN-TLS", port);

@@ -69,6 +69,19 @@ fn a05_tcp_clients_of_both_kinds_of_credentials_reach_a_tcp_peer() {
     }
 }
 
+/// The address that relays are advertised by may be a load balancer's: nothing binds it.
+#[test]
+fn w15_a_relay_advertised_by_another_machine_s_address_connects_to_peers() {
+    let text = text();
+    let elsewhere = text.listeners.iter().map(|listener| listener.replace("127.0.0.1", "192.0.2.9"));
+    let elsewhere: Vec<_> = elsewhere.collect();
+    let gateway = Gateway::start(&text.listeners(&elsewhere));
+    let peer = TcpEchoPeer::start();
+    let mut client = gateway.tcp();
+    assert_eq!(allocate_tcp(&mut client).unwrap().relayed.ip().to_string(), "192.0.2.9");
+    echoes(&mut reach(&mut client, peer.address(), gateway.tcp()), 8);
+}
+
 #[test]
 fn a05_without_a_tcp_cluster_or_over_udp_there_is_no_tcp_allocation() {
     let gateway = Gateway::start(&Text::new());

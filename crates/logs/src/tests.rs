@@ -115,7 +115,7 @@ fn any_word_but_json_is_text() {
 }
 
 #[test]
-fn a_flood_is_cut_and_counted_but_details_asked_for_are_not() {
+fn l06_a_flood_is_cut_and_counted_but_details_asked_for_are_not() {
     let start = clock::now();
     let mut limiter = Limiter::new(start);
     let mut admitted = |level, now| limiter.admit(level, now);
@@ -129,7 +129,7 @@ fn a_flood_is_cut_and_counted_but_details_asked_for_are_not() {
 }
 
 #[test]
-fn what_was_cut_is_said_on_the_next_line() {
+fn l06_what_was_cut_is_said_on_the_next_line() {
     let text = logged("all:DEBUG", Format::Text, || {
         for _ in 0..BURST * 2 {
             tracing::info!("again");

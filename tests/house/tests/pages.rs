@@ -3,7 +3,17 @@
 use house::Files;
 
 /// Pages whose tables end in a column that proves each row.
-const PROVED: [&str; 2] = ["docs/standards.md", "docs/security.md"];
+const PROVED: [&str; 3] = ["docs/standards.md", "docs/security.md", "docs/criteria.md"];
+
+/// The page of the criteria that the dataplane is accepted by, and of the weaknesses of the original.
+const CRITERIA: &str = "docs/criteria.md";
+
+/// How many criteria there are of each letter, counted from 01.
+const NUMBERED: [(&str, usize); 8] =
+    [("C", 11), ("F", 3), ("D", 13), ("A", 6), ("P", 7), ("R", 11), ("L", 7), ("T", 1)];
+
+/// How many weaknesses of the original are listed, from `W-01` on.
+const WEAKNESSES: usize = 34;
 
 /// How a row may begin its last cell when no test proves it, each followed by the reason.
 const WITHOUT_TEST: [&str; 4] = ["deviates: ", "not built yet: ", "by construction: ", "for the operator: "];
@@ -96,6 +106,35 @@ fn every_row_is_proved_or_gives_its_reason() {
             assert_eq!(Some(cells.len()), columns, "{page}:{line} has another number of cells");
         }
     }
+}
+
+#[test]
+fn every_criterion_has_a_test_that_carries_its_number() {
+    let files = Files::load();
+    for (letter, count) in NUMBERED {
+        for number in 1..=count {
+            let named = format!("{letter}{number:02}");
+            let proof = proof_of(files.text(CRITERIA), &named);
+            let carried = format!("_{}_", named.to_lowercase());
+            let carries = |test: &str| format!("_{test}").contains(&carried);
+            assert!(tests(&proof).any(|Named { test, .. }| carries(test)), "no test of {named} says so");
+        }
+    }
+}
+
+#[test]
+fn every_weakness_of_the_original_has_its_row() {
+    let files = Files::load();
+    for number in 1..=WEAKNESSES {
+        assert!(!proof_of(files.text(CRITERIA), &format!("W-{number:02}")).is_empty());
+    }
+}
+
+/// The last cell of the one row that begins with a number.
+fn proof_of(page: &str, named: &str) -> String {
+    let of: Vec<_> = rows(page).filter(|(_, cells)| cells.first() == Some(&named)).collect();
+    let [(_, cells)] = &of[..] else { panic!("{} rows of {CRITERIA} begin with {named}", of.len()) };
+    cells.last().copied().unwrap_or_default().to_owned()
 }
 
 #[test]
