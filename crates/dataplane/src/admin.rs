@@ -36,8 +36,8 @@ const MAX_CONNECTIONS: usize = 64;
 pub(crate) trait Source: Send + Sync + 'static {
     /// Whether traffic should be sent here.
     fn ready(&self) -> bool;
-    /// The status document: of the gateway named, else of those given.
-    fn status(&self, named: Option<&str>, roles: &Roles) -> Option<String>;
+    /// The status document: of the gateway named, else of those given; with addresses of clients only `in_full`.
+    fn status(&self, named: Option<&str>, in_full: bool, roles: &Roles) -> Option<String>;
     /// Why a peer is allowed or refused, and why clients were refused lately.
     fn explain(&self, question: &Question, roles: &Roles) -> Option<String>;
     /// The metrics text.
@@ -161,8 +161,9 @@ impl<S: Source> Service<S> {
             "/live" if !roles.health.is_empty() => response(StatusCode::OK, JSON, "{}\n"),
             "/ready" if !roles.health.is_empty() => ready(source.ready()),
             "/status" if !roles.health.is_empty() => {
-                let named = request.uri().query().and_then(|query| parameter(query, "gateway"));
-                match source.status(named.as_deref(), &roles) {
+                let query = request.uri().query().unwrap_or_default();
+                let named = parameter(query, "gateway");
+                match source.status(named.as_deref(), in_full(query), &roles) {
                     Some(status) => response(StatusCode::OK, JSON, status),
                     None => not_found(),
                 }
@@ -202,6 +203,11 @@ fn response(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Re
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
+}
+
+/// Whether addresses of clients are asked for as they are.
+pub(crate) fn in_full(query: &str) -> bool {
+    parameter(query, "addresses").is_some_and(|text| text == "full")
 }
 
 /// The value of a query parameter. Names of gateways need no escapes but that of the slash.

@@ -28,7 +28,7 @@ use crate::metrics::{self, Metrics};
 use crate::neighbours::Neighbours;
 use crate::plan::{Plan, Roles, Wanted};
 use crate::quota::Quota;
-use crate::refusal::RefusalLog;
+use crate::refusal::{Addresses, RefusalLog};
 use crate::reserve::Reserve;
 use crate::resolve::{Domains, System};
 use crate::shard::{Converge, Order, Setup, Shard};
@@ -308,12 +308,12 @@ impl Shared {
         }
     }
 
-    /// The state of some gateways, or of all.
-    pub(crate) fn status_of(&self, names: Option<&dyn Fn(&str) -> bool>) -> Status {
+    /// The state of some gateways.
+    pub(crate) fn status_of(&self, is_shown: &dyn Fn(&str) -> bool, addresses: Addresses) -> Status {
         let running = self.running();
-        let gateways = running.wanted.gateways.iter();
-        let shown = gateways.filter(|(name, _)| names.is_none_or(|names| names(name)));
-        Status::of(shown.map(|(_, gateway)| &gateway.config), self.allocations(), self.phase())
+        let shown = running.wanted.gateways.iter().filter(|(name, _)| is_shown(name));
+        let refusals = self.refusals.recent(is_shown, None, addresses);
+        Status::of(shown.map(|(_, gateway)| &gateway.config), refusals, self.allocations(), self.phase())
     }
 
     fn phase(&self) -> Phase {
@@ -357,11 +357,12 @@ impl Source for Shared {
         self.is_ready() || self.options.force_ready && self.configured.load(Ordering::Acquire)
     }
 
-    fn status(&self, named: Option<&str>, roles: &Roles) -> Option<String> {
+    fn status(&self, named: Option<&str>, in_full: bool, roles: &Roles) -> Option<String> {
+        let addresses = if in_full { Addresses::Full } else { Addresses::Networks };
         let status = match named {
-            Some(name) if roles.health.contains(name) => self.status_of(Some(&|gateway| gateway == name)),
+            Some(name) if roles.health.contains(name) => self.status_of(&|gateway| gateway == name, addresses),
             Some(_) => return None,
-            None => self.status_of(Some(&|gateway| roles.health.contains(gateway))),
+            None => self.status_of(&|gateway| roles.health.contains(gateway), addresses),
         };
         serde_json::to_string(&status).ok()
     }
@@ -372,7 +373,9 @@ impl Source for Shared {
             let gateways = running.wanted.gateways.iter().filter(|(name, _)| roles.health.contains(*name));
             let view = question.peer.map(|_| self.view(&running));
             let is_shown = |name: &str| roles.health.contains(name);
-            let refusals = self.refusals.recent(&is_shown, question.client, question.in_full);
+            let in_full = question.in_full || question.client.is_some();
+            let addresses = if in_full { Addresses::Full } else { Addresses::Peers };
+            let refusals = self.refusals.recent(&is_shown, question.client, addresses);
             Explanation::of(
                 question,
                 gateways.map(|(name, gateway)| (name, &gateway.config)),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use turn::addr::{ClusterId, PeerAddr};
 use turn::server::{Grant, PeerProtocol, RejectReason};
 
-use crate::admin::parameter;
+use crate::admin::{in_full, parameter};
 use crate::refusal::RecentRefusal;
 use crate::view::View;
 
@@ -40,7 +40,7 @@ impl Question {
                 Some(ip.map_err(|_| format!("client: not an address: {text:?}"))?.to_canonical())
             }
         };
-        Ok(Self { peer, client, in_full: text("addresses").is_some_and(|text| text == "full") })
+        Ok(Self { peer, client, in_full: in_full(query) })
     }
 }
 

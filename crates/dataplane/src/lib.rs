@@ -144,9 +144,10 @@ impl Dataplane {
         self.shared.apply(configs)
     }
 
-    /// The state of all gateways as one document, without secrets.
+    /// The state of all gateways as one document, without secrets, and with networks in the place of addresses of
+    /// clients.
     pub fn status(&self) -> Status {
-        self.shared.status_of(None)
+        self.shared.status_of(&|_| true, refusal::Addresses::Networks)
     }
 
     /// Allocations in use.

@@ -5,7 +5,7 @@
 //! the log.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -64,17 +64,16 @@ impl RefusalLog {
     }
 
     /// The last refusals of some gateways, the latest first, and only those of clients at `client` if it is given.
-    /// Whoever names a client knows its address, so it is shown as it is.
     pub(crate) fn recent(
         &self,
         is_shown: &dyn Fn(&str) -> bool,
         client: Option<IpAddr>,
-        in_full: bool,
+        addresses: Addresses,
     ) -> Vec<RecentRefusal> {
         let kept = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let of_client = |recent: &&Recent| client.is_none_or(|ip| recent.refusal.client.remote().ip() == ip);
         let shown = kept.iter().rev().filter(|recent| is_shown(&recent.gateway)).filter(of_client);
-        shown.map(|recent| RecentRefusal::of(recent, in_full || client.is_some())).collect()
+        shown.map(|recent| RecentRefusal::of(recent, addresses)).collect()
     }
 
     /// Whether there may be another line in this second, and how many were left out before it.
@@ -127,6 +126,17 @@ fn line(refusal: &Refusal, listener: &str, unsaid: u64) -> String {
     format!("{what}; client {client} on listener {listener:?}, code {code}{more}")
 }
 
+/// Which addresses are told as they are; of all others only the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Addresses {
+    /// None: somebody looks around, or a monitoring system stores what it is told.
+    Networks,
+    /// Those of peers: somebody asks why one is refused.
+    Peers,
+    /// All: somebody asked for them, or has named the client.
+    Full,
+}
+
 /// A refusal as a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RecentRefusal {
@@ -145,16 +155,19 @@ pub(crate) struct RecentRefusal {
 }
 
 impl RecentRefusal {
-    fn of(recent: &Recent, in_full: bool) -> Self {
+    fn of(recent: &Recent, addresses: Addresses) -> Self {
         let Refusal { client, method, reason, code, peer } = recent.refusal;
+        let told = |address: SocketAddr, in_full| {
+            if in_full { address.to_string() } else { shortened(address.ip()) }
+        };
         Self {
             time: recent.unix,
             listener: recent.listener.to_string(),
-            client: if in_full { client.remote().to_string() } else { shortened(client.remote().ip()) },
+            client: told(client.remote(), addresses == Addresses::Full),
             method: format!("{method:?}"),
             reason: metrics::label(&reason),
             code,
-            peer: peer.map(|peer| peer.to_string()),
+            peer: peer.map(|peer| told(peer, addresses != Addresses::Networks)),
             explanation: reason.explanation(),
         }
     }
@@ -214,6 +227,33 @@ mod tests {
     fn addresses_are_shortened_to_networks() {
         assert_eq!(shortened("198.51.100.77".parse().unwrap()), "198.51.100.0/24");
         assert_eq!(shortened("2001:db8:1:2::3".parse().unwrap()), "2001:db8:1::/48");
+    }
+
+    #[test]
+    fn addresses_are_told_as_far_as_they_were_asked_for() {
+        let refusal = refusal(RejectReason::PeerRefused);
+        let recent = Recent { unix: 7, gateway: "ns/gw".into(), listener: "udp".into(), refusal };
+        let told = |addresses| {
+            let RecentRefusal { client, peer, .. } = RecentRefusal::of(&recent, addresses);
+            (client, peer.unwrap())
+        };
+        let expected = |client: &str, peer: &str| (client.to_owned(), peer.to_owned());
+        assert_eq!(told(Addresses::Networks), expected("192.0.2.0/24", "10.0.0.0/24"));
+        assert_eq!(told(Addresses::Peers), expected("192.0.2.0/24", "10.0.0.1:99"));
+        assert_eq!(told(Addresses::Full), expected("192.0.2.1:4000", "10.0.0.1:99"));
+    }
+
+    #[test]
+    fn only_the_last_refusals_are_kept() {
+        let log = RefusalLog::default();
+        let refusal = refusal(RejectReason::QuotaReached);
+        for unix in 0..100 {
+            let gateway = if unix % 2 == 0 { "even" } else { "odd" }.into();
+            log.remember(Recent { unix, gateway, listener: "udp".into(), refusal });
+        }
+        let all = log.recent(&|_| true, None, Addresses::Networks);
+        assert_eq!(all.iter().map(|one| one.time).collect::<Vec<_>>(), (36..100).rev().collect::<Vec<_>>());
+        assert!(log.recent(&|name| name == "odd", None, Addresses::Networks).iter().all(|one| one.time % 2 == 1));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use config::{Auth, Cluster, Config, Listener};
 use serde::Serialize;
 
+use crate::refusal::RecentRefusal;
+
 /// What stands in place of a secret.
 const SECRET: &str = "<SECRET>";
 
@@ -16,6 +18,9 @@ pub struct Status {
     auth: AuthStatus,
     listeners: Vec<WithStats<Listener>>,
     clusters: Vec<WithStats<Cluster>>,
+    /// The last ones, the latest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refusals: Vec<RecentRefusal>,
     /// Allocations in use, of the whole process.
     #[serde(rename = "allocationCount")]
     pub allocation_count: usize,
@@ -86,6 +91,7 @@ impl Status {
     /// between them shows as the first one's, and all their listeners and clusters are there.
     pub(crate) fn of<'c>(
         configs: impl IntoIterator<Item = &'c Config>,
+        refusals: Vec<RecentRefusal>,
         allocations: usize,
         phase: Phase,
     ) -> Self {
@@ -105,6 +111,7 @@ impl Status {
             auth: first.map(|config| AuthStatus::of(&config.auth)).unwrap_or_default(),
             listeners,
             clusters,
+            refusals,
             allocation_count: allocations,
             status: phase,
         }
@@ -189,7 +196,7 @@ clusters: [ { name: media/sfu, endpoints: [10.8.0.0/16] } ]
 
     #[test]
     fn one_gateway_has_the_documented_shape() {
-        let status = Status::of([&config(TEXT)], 3, Phase::Ready);
+        let status = Status::of([&config(TEXT)], Vec::new(), 3, Phase::Ready);
         let stats =
             r#""stats":{"rx":{"pkts":0,"bytes":0,"timestamp":0},"tx":{"pkts":0,"bytes":0,"timestamp":0}}"#;
         let expected = [
@@ -209,7 +216,7 @@ clusters: [ { name: media/sfu, endpoints: [10.8.0.0/16] } ]
 
     #[test]
     fn secrets_and_tls_private_keys_on_an_open_status_port() {
-        let status = Status::of([&config(TEXT)], 0, Phase::Terminating);
+        let status = Status::of([&config(TEXT)], Vec::new(), 0, Phase::Terminating);
         for text in [serde_json::to_string(&status).unwrap(), format!("{status:?}")] {
             for secret in ["USERNAME", "PASSWORD", "CERTIFICATE", "PRIVATEKEY"] {
                 assert!(!text.contains(secret), "{secret} in {text}");
@@ -220,7 +227,7 @@ clusters: [ { name: media/sfu, endpoints: [10.8.0.0/16] } ]
     #[test]
     fn several_gateways_show_all_their_objects_sorted() {
         let other = config(&TEXT.replace("media/gw", "audio/gw"));
-        let status = Status::of([&config(TEXT), &other], 0, Phase::NotReady);
+        let status = Status::of([&config(TEXT), &other], Vec::new(), 0, Phase::NotReady);
         let names: Vec<_> = status.listeners.iter().map(|listener| listener.object.name.as_str()).collect();
         assert_eq!(names, ["audio/gw/tls", "audio/gw/udp", "media/gw/tls", "media/gw/udp"]);
         assert_eq!(status.admin.name, "media/gw,audio/gw");

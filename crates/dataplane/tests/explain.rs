@@ -77,3 +77,33 @@ fn last_refusals_of_a_client_are_told_with_short_addresses_unless_asked_for() {
     assert!(ask(health, "client=127.0.0.2")["refusals"].as_array().unwrap().is_empty());
     assert_eq!(ask(health, "addresses=full")["refusals"][0]["client"], client.local().to_string());
 }
+
+#[test]
+fn the_status_tells_the_last_refusals_with_short_addresses_unless_asked_for() {
+    let health = kit::free_port();
+    let text = text(health);
+    let gateway = Gateway::start(&text);
+    let status = |query: &str| {
+        let (_, _, body) = get(address(health), &format!("/status?{query}")).unwrap();
+        (serde_json::from_str::<serde_json::Value>(&body).unwrap(), body)
+    };
+    let (before, _) = status("");
+    assert_eq!(before.get("refusals"), None, "a status without refusals is the original's");
+    let mut client = gateway.udp();
+    client.allocate().unwrap();
+    assert_eq!(code(client.create_permission("192.0.2.1:9".parse().unwrap())), 403);
+
+    for query in ["", "gateway=test/gateway", "addresses=short"] {
+        let (told, body) = status(query);
+        let [refusal] = told["refusals"].as_array().unwrap().as_slice() else { panic!("{body}") };
+        assert_eq!((&refusal["reason"], &refusal["code"]), (&"peer_refused".into(), &403.into()));
+        assert_eq!((&refusal["client"], &refusal["peer"]), (&"127.0.0.0/24".into(), &"192.0.2.0/24".into()));
+        assert_eq!((&refusal["listener"], &refusal["method"]), (&"udp".into(), &"CreatePermission".into()));
+        assert!(!body.contains(&client.local().to_string()) && !body.contains("192.0.2.1"), "{body}");
+    }
+    let (full, _) = status("addresses=full");
+    assert_eq!(full["refusals"][0]["client"], client.local().to_string());
+    assert_eq!(full["refusals"][0]["peer"], "192.0.2.1:9");
+    // Nor does the process' own view of itself tell more.
+    assert!(!format!("{:?}", gateway.dataplane.status()).contains(&client.local().to_string()));
+}
