@@ -247,9 +247,11 @@ impl GatewayProcess {
     }
 
     /// Makes a state the one in force, or says why it cannot be.
-    fn apply(&mut self, state: State) -> Result<(), String> {
+    fn apply(&mut self, mut state: State) -> Result<(), String> {
         let wanted = self.world.for_dataplane(&state).map_err(|error| error.to_string())?;
-        block_in_place(|| self.dataplane.apply(&wanted)).map_err(|error| explain(&error, &wanted))?;
+        let applied =
+            block_in_place(|| self.dataplane.apply(&wanted)).map_err(|error| explain(&error, &wanted))?;
+        state.keep_refused(&self.state, &applied.refused);
         self.store.set(state.rendered.configs.clone());
         self.configs.send_replace(Arc::new(state.rendered.configs.clone()));
         self.view.send_modify(|view| {

@@ -59,9 +59,15 @@ fn dry_run(machine: &Machine, source: Source) -> Result<ExitCode> {
 fn without_secrets(config: &Config) -> Config {
     let mut config = config.clone();
     let credentials = &mut config.auth.credentials;
-    for secret in
-        [&mut credentials.username, &mut credentials.password, &mut credentials.secret].into_iter().flatten()
-    {
+    let secrets = [
+        &mut credentials.username,
+        &mut credentials.password,
+        &mut credentials.secret,
+        &mut credentials.previous_username,
+        &mut credentials.previous_password,
+        &mut credentials.previous_secret,
+    ];
+    for secret in secrets.into_iter().flatten() {
         *secret = Secret::new("<SECRET>");
     }
     for listener in config.listeners.iter_mut().filter(|listener| !listener.key.is_empty()) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State,
+    extract::{RawQuery, State},
     http::{StatusCode, header},
     response::{Html, IntoResponse},
     routing::get,
@@ -49,8 +49,10 @@ async fn ready(State(app): State<App>) -> impl IntoResponse {
     }
 }
 
-async fn status(State(app): State<App>) -> impl IntoResponse {
-    json(serde_json::to_string(&app.dataplane.status()).unwrap_or_default())
+async fn status(State(app): State<App>, RawQuery(query): RawQuery) -> impl IntoResponse {
+    let in_full = query.is_some_and(|query| query.split('&').any(|pair| pair == "addresses=full"));
+    let status = if in_full { app.dataplane.status_in_full() } else { app.dataplane.status() };
+    json(serde_json::to_string(&status).unwrap_or_default())
 }
 
 fn json(body: String) -> impl IntoResponse {

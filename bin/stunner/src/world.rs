@@ -8,7 +8,8 @@ use std::{
 
 use config::{Config, RELAY_ADDRESS_VARIABLE};
 use gateway::{
-    Overview, Problem, Rendered, Settings, Snapshot,
+    Overview, Problem, Rendered, Settings, Snapshot, Verdict,
+    api::Truth,
     manifest::{self, ManifestError, Manifests},
     render,
     standalone::{self, Host},
@@ -49,13 +50,36 @@ pub(crate) struct State {
     pub skipped: BTreeSet<String>,
     /// Fields of the files that nobody reads.
     warnings: Vec<ManifestError>,
+    /// What the dataplane could not use, by Gateway.
+    refused: BTreeMap<String, String>,
 }
 
 impl State {
     /// Findings as text, in order.
     pub(crate) fn problems(&self) -> Vec<String> {
         let warnings = self.warnings.iter().map(ManifestError::to_string);
-        warnings.chain(self.rendered.problems.iter().map(Problem::to_string)).collect()
+        let refused = self.refused.iter().map(|(gateway, problem)| {
+            format!("Gateway {gateway}: {problem}; what ran of it runs on, and nothing of it has changed")
+        });
+        warnings.chain(self.rendered.problems.iter().map(Problem::to_string)).chain(refused).collect()
+    }
+
+    /// Puts back what was in force of Gateways whose configuration the dataplane could not use, and says so.
+    pub(crate) fn keep_refused(&mut self, previous: &Self, refused: &BTreeMap<String, String>) {
+        for (gateway, problem) in refused {
+            match previous.rendered.configs.get(gateway) {
+                Some(config) => self.rendered.configs.insert(gateway.clone(), config.clone()),
+                None => self.rendered.configs.remove(gateway),
+            };
+            let verdict =
+                Verdict { status: Truth::False, reason: "Invalid".to_owned(), message: problem.clone() };
+            let row = self.overview.gateways.iter_mut().find(|row| row.gateway.to_string() == *gateway);
+            if let Some(row) = row {
+                row.listeners.iter_mut().for_each(|listener| listener.programmed.clone_from(&verdict));
+                row.programmed = verdict;
+            }
+        }
+        self.refused.clone_from(refused);
     }
 }
 

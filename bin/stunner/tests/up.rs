@@ -103,7 +103,17 @@ fn two_gateways_share_a_port_if_their_protocols_differ() {
 /// A Secret with a new certificate.
 fn certificate() -> String {
     let signed = rcgen::generate_simple_self_signed([GATEWAY.to_owned()]).expect("made");
-    let (chain, key) = (signed.cert.pem(), signed.signing_key.serialize_pem());
+    secret(&signed.cert.pem(), &signed.signing_key.serialize_pem())
+}
+
+/// A Secret with a certificate and the key of another one.
+fn mismatch() -> String {
+    let [one, other] =
+        [0, 1].map(|_| rcgen::generate_simple_self_signed([GATEWAY.to_owned()]).expect("made"));
+    secret(&one.cert.pem(), &other.signing_key.serialize_pem())
+}
+
+fn secret(chain: &str, key: &str) -> String {
     let [chain, key] = [chain, key].map(|pem| BASE64_STANDARD.encode(pem));
     format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{ name: certificate, namespace: media }}\n\
@@ -144,6 +154,43 @@ fn a_gateway_that_speaks_tls_and_dtls_takes_its_certificate_from_a_secret() {
     up.output.await_line_after(seen, "configuration in force");
     calls.iter_mut().for_each(|client| up.echo(client));
     clients().iter_mut().for_each(|client| up.echo(client));
+}
+
+#[test]
+fn a_certificate_that_does_not_fit_its_key_is_the_business_of_its_own_gateway() {
+    let tls = "TURN-TLS, tls: { certificateRefs: [ { name: certificate } ] }";
+    let files = Files::of(&manifest());
+    files.write("secure.yaml", &gateway("secure", tls));
+    files.write("certificate.yaml", &certificate());
+    let up = Up::start(&files);
+    let secure = || {
+        let mut client = TurnClient::tls(up.gateway).with(Credentials::fixed("user-1", "pass-1"));
+        client.allocate().expect("allocated");
+        client
+    };
+    let mut call = secure();
+    let seen = up.output.line_count();
+    files.write("certificate.yaml", &mismatch());
+    let row = up.output.await_line_after(seen, "media/secure  ");
+    assert!(row.contains("False (Invalid: ") && row.contains("cannot load cert/key pair"), "{row}");
+    up.output.await_line_after(seen, "what ran of it runs on");
+
+    // Others change meanwhile, and what ran runs on, for newcomers as well.
+    files.write("gateway.yaml", &manifest().replace("prefixes: [ 127.0.0.1 ]", "prefixes: [ 127.0.0.2 ]"));
+    let mut client = up.client(&Credentials::fixed("user-1", "pass-1"));
+    support::eventually("the other Gateway's route has changed", || {
+        client.create_permission(([127, 0, 0, 1], 9).into()).is_err()
+    });
+    call.refresh(600).expect("refreshed");
+    secure();
+    assert!(up.ice().contains("turns:127.0.0.1"), "{}", up.ice());
+    assert!(up.get("/status").contains("cannot load cert/key pair"));
+
+    let seen = up.output.line_count();
+    files.write("certificate.yaml", &certificate());
+    let row = up.output.await_line_after(seen, "media/secure  ");
+    assert!(row.contains("True"), "{row}");
+    call.refresh(600).expect("refreshed");
 }
 
 #[test]

@@ -78,6 +78,13 @@ pub struct Limits {
     /// Allocations of one IPv4 address, or of one IPv6 network of 64 bits: no limit.
     #[serde(skip_serializing_if = "is_zero_u16")]
     pub allocations_per_address: u16,
+    /// TLS and DTLS handshakes in flight: 512 at each worker, of DTLS for each listener.
+    #[serde(skip_serializing_if = "is_zero_u16")]
+    pub handshakes: u16,
+    /// Those of them from one IPv4 address, or from one IPv6 network of 64 bits: 128. All clients behind a load
+    /// balancer that hides their addresses are one.
+    #[serde(skip_serializing_if = "is_zero_u16")]
+    pub handshakes_per_address: u16,
 }
 
 impl Limits {

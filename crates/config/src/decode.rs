@@ -84,6 +84,8 @@ impl<'e> Section<'e> {
             channels: limit("channels")?,
             connections: limit("connections")?,
             allocations_per_address: limit("allocations_per_address")?,
+            handshakes: limit("handshakes")?,
+            handshakes_per_address: limit("handshakes_per_address")?,
         })
     }
 

@@ -15,6 +15,7 @@ use thiserror::Error;
 use turn::addr::{ClusterId, ListenerId};
 use turn::server::{Limits, ListenerPolicy, PeerProtocol, Ports};
 
+use crate::HandshakeLimits;
 use crate::admin;
 use crate::endpoint::Bind;
 use crate::listener::ListenerSocket;
@@ -30,6 +31,9 @@ pub struct Report {
     /// What had to start over, as `listener: NAME`, `cluster: NAME`, `metrics: default-metrics`,
     /// `health: default-health` or `offload: default-offload`.
     pub restarted: Vec<String>,
+    /// Gateways whose new configuration makes no sense, and why: the field, what is wrong with it, and what to write
+    /// instead. What ran of them runs on; all others have changed.
+    pub refused: BTreeMap<String, String>,
 }
 
 /// Why a configuration was refused. What ran before runs on, untouched.
@@ -90,6 +94,8 @@ pub(crate) struct Running {
     listeners: BTreeMap<Key, (ListenerId, Arc<Meter>)>,
     clusters: BTreeMap<Key, (ClusterId, Arc<Meter>)>,
     pub(crate) servers: BTreeMap<Bind, admin::Server>,
+    /// What was wrong with the last configurations: of a gateway, or of all of them together.
+    pub(crate) problems: Vec<(Option<String>, String)>,
 }
 
 /// Everything a plan needs that could not be had for certain.
@@ -227,6 +233,7 @@ impl Running {
                 security: listener.security.clone(),
                 user_quota: gateway.config.admin.user_quota,
                 address_quota: u32::from(gateway.config.admin.limits.allocations_per_address),
+                handshakes: handshakes_of(gateway.config.admin.limits),
                 relay_ports: listener.relay_ports,
                 bind: listener.bind_ip,
             });
@@ -341,6 +348,16 @@ fn limits_of(configured: config::Limits) -> Limits {
         permissions: or(configured.permissions, default.permissions),
         channels: or(configured.channels, default.channels),
         connections: or(configured.connections, default.connections),
+    }
+}
+
+/// How many handshakes may be in flight, in the same way.
+fn handshakes_of(configured: config::Limits) -> HandshakeLimits {
+    let default = HandshakeLimits::default();
+    let or = |limit: u16, default| if limit == 0 { default } else { usize::from(limit) };
+    HandshakeLimits {
+        per_worker: or(configured.handshakes, default.per_worker),
+        per_source: or(configured.handshakes_per_address, default.per_source),
     }
 }
 

@@ -32,7 +32,7 @@ use crate::refusal::{Addresses, RefusalLog};
 use crate::reserve::Reserve;
 use crate::resolve::{Domains, System};
 use crate::shard::{Converge, Order, Setup, Shard};
-use crate::status::{Phase, Status};
+use crate::status::{Lately, Phase, Status};
 use crate::stream::Timeouts;
 use crate::view::View;
 
@@ -144,7 +144,6 @@ impl Shared {
                 },
                 neighbours: neighbours.clone(),
                 rng: ChaCha12Rng::from_rng(&mut seeds),
-                handshakes: options.handshakes,
                 cookie_secret,
                 timeouts: Timeouts {
                     first_message: options.first_message_timeout,
@@ -185,18 +184,26 @@ impl Shared {
     }
 
     pub(crate) fn apply(self: &Arc<Self>, configs: &BTreeMap<String, Config>) -> Result<Report, ApplyError> {
+        let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.put_in_force(configs);
-        self.metrics.configuration(result.is_ok(), crate::clock::now().unix);
+        let problems: Vec<_> = match &result {
+            Ok(Report { refused, .. }) => {
+                refused.iter().map(|(gateway, problem)| (Some(gateway.clone()), problem.clone())).collect()
+            }
+            Err(ApplyError::Invalid { gateway, problem }) => vec![(Some(gateway.clone()), problem.clone())],
+            Err(error) => vec![(None, error.to_string())],
+        };
+        self.metrics.configuration(problems.is_empty(), crate::clock::now().unix);
+        self.running().problems = problems;
         result
     }
 
     fn put_in_force(self: &Arc<Self>, configs: &BTreeMap<String, Config>) -> Result<Report, ApplyError> {
-        let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = Wanted::check(configs)?;
-        let zero = wanted.gateways.values().all(|gateway| gateway.config.is_bootstrap());
         let mut running = self.running();
+        let (wanted, refused) = Wanted::check(configs, &running.wanted)?;
+        let zero = wanted.gateways.values().all(|gateway| gateway.config.is_bootstrap());
         let plan = Plan::between(&running.wanted, &wanted);
-        let report = Report { restarted: plan.restarted.clone() };
+        let report = Report { restarted: plan.restarted.clone(), refused };
         let retired = if self.options.dry_run {
             running.commit(&plan, wanted, BTreeMap::new(), &self.metrics)?;
             Vec::new()
@@ -301,6 +308,12 @@ impl Shared {
             target: "reconciler",
             "configuration in force: {listeners} listeners, {clusters} clusters{restarted}"
         );
+        for (gateway, problem) in &report.refused {
+            tracing::error!(
+                target: "reconciler",
+                "could not reconcile new configuration of gateway {gateway:?} (what ran of it runs on): {problem}"
+            );
+        }
         for (key, listener) in &running.wanted.listeners {
             if let Some(weakness) = listener.security.weakness() {
                 tracing::warn!(target: "reconciler", "listener {:?} of gateway {:?}: {weakness}", key.name, key.gateway);
@@ -312,8 +325,20 @@ impl Shared {
     pub(crate) fn status_of(&self, is_shown: &dyn Fn(&str) -> bool, addresses: Addresses) -> Status {
         let running = self.running();
         let shown = running.wanted.gateways.iter().filter(|(name, _)| is_shown(name));
-        let refusals = self.refusals.recent(is_shown, None, addresses);
-        Status::of(shown.map(|(_, gateway)| &gateway.config), refusals, self.allocations(), self.phase())
+        // Nobody else would tell about a gateway that has never run.
+        let concerns_them = |of: &Option<String>| {
+            of.as_deref().is_none_or(|name| is_shown(name) || !running.wanted.gateways.contains_key(name))
+        };
+        let problems =
+            running.problems.iter().filter(|(of, _)| concerns_them(of)).map(|(of, problem)| match of {
+                Some(gateway) => format!("gateway {gateway:?}: {problem}"),
+                None => problem.clone(),
+            });
+        let lately = Lately {
+            problems: problems.collect(),
+            refusals: self.refusals.recent(is_shown, None, addresses),
+        };
+        Status::of(shown.map(|(_, gateway)| &gateway.config), lately, self.allocations(), self.phase())
     }
 
     fn phase(&self) -> Phase {
@@ -360,7 +385,9 @@ impl Source for Shared {
     fn status(&self, named: Option<&str>, in_full: bool, roles: &Roles) -> Option<String> {
         let addresses = if in_full { Addresses::Full } else { Addresses::Networks };
         let status = match named {
-            Some(name) if roles.health.contains(name) => self.status_of(&|gateway| gateway == name, addresses),
+            Some(name) if roles.health.contains(name) => {
+                self.status_of(&|gateway| gateway == name, addresses)
+            }
             Some(_) => return None,
             None => self.status_of(&|gateway| roles.health.contains(gateway), addresses),
         };

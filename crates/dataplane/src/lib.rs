@@ -70,11 +70,11 @@ pub struct Options {
     pub first_message_timeout: Duration,
     /// How long a connection may be without an allocation, counted from its last message that made sense.
     pub idle_timeout: Duration,
-    /// How many TLS handshakes each worker puts up with at a time, and how many DTLS handshakes for each listener.
-    pub handshakes: HandshakeLimits,
 }
 
-/// How many handshakes may be in flight. Beyond that, the one that has taken longest makes room for the newest.
+/// How many TLS handshakes each worker puts up with at a time, and how many DTLS handshakes for each listener, unless
+/// `admin.limits` of the configuration says otherwise. Beyond that, the one that has taken longest makes room for the
+/// newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HandshakeLimits {
     /// At one worker, at least 1.
@@ -101,7 +101,6 @@ impl Default for Options {
             headless_short_cut: true,
             first_message_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
-            handshakes: HandshakeLimits::default(),
         }
     }
 }
@@ -135,11 +134,15 @@ impl Dataplane {
 
     /// Makes these gateways, by name, the ones in force, and waits until every worker knows.
     ///
+    /// One whose configuration makes no sense stays what it was, and the others change: [`Report::refused`] says why,
+    /// and so does the status.
+    ///
     /// Variables in the configurations must have been expanded. Configurations are normalised here, so
     /// applying the same ones again does nothing. Blocks for as long as the workers take for one turn each.
     ///
     /// # Errors
-    /// See [`ApplyError`]. Everything is as it was before.
+    /// See [`ApplyError`]; that a configuration makes no sense is one if nothing would change at all. Everything is as
+    /// it was before.
     pub fn apply(&self, configs: &BTreeMap<String, Config>) -> Result<Report, ApplyError> {
         self.shared.apply(configs)
     }
@@ -148,6 +151,11 @@ impl Dataplane {
     /// clients.
     pub fn status(&self) -> Status {
         self.shared.status_of(&|_| true, refusal::Addresses::Networks)
+    }
+
+    /// The same with the addresses of clients, for whoever asks for them.
+    pub fn status_in_full(&self) -> Status {
+        self.shared.status_of(&|_| true, refusal::Addresses::Full)
     }
 
     /// Allocations in use.

@@ -65,41 +65,66 @@ pub(crate) struct Roles {
     pub(crate) metrics: BTreeSet<String>,
 }
 
+/// Gateways whose configuration makes no sense, and why.
+pub(crate) type Refused = BTreeMap<String, String>;
+
 impl Wanted {
-    /// Checks everything that can be checked without touching anything.
-    pub(crate) fn check(configs: &BTreeMap<String, Config>) -> Result<Self, ApplyError> {
+    /// Checks everything that can be checked without touching anything. A gateway whose configuration makes no sense
+    /// stays what it is in `running`, if it is there, and keeps no other one waiting.
+    ///
+    /// # Errors
+    /// Two listeners want one port; or no gateway would change, since none of the configurations makes sense.
+    pub(crate) fn check(
+        configs: &BTreeMap<String, Config>,
+        running: &Self,
+    ) -> Result<(Self, Refused), ApplyError> {
         let mut wanted = Self::default();
+        let mut refused = Refused::new();
         for (name, config) in configs {
-            wanted.gateway(name, config.clone())?;
+            let Err(problem) = wanted.gateway(name, config.clone()) else { continue };
+            let last_good = running.gateways.get(name).map(|gateway| gateway.config.clone());
+            if last_good.is_some_and(|config| wanted.gateway(name, config).is_err()) {
+                return Err(ApplyError::Invalid { gateway: name.clone(), problem });
+            }
+            refused.insert(name.clone(), problem);
+        }
+        let changes =
+            refused.len() < configs.len() || running.gateways.keys().any(|name| !configs.contains_key(name));
+        if let Some((gateway, problem)) = refused.first_key_value().filter(|_| !changes) {
+            return Err(ApplyError::Invalid { gateway: gateway.clone(), problem: problem.clone() });
         }
         wanted.refuse_clashes()?;
-        Ok(wanted)
+        Ok((wanted, refused))
     }
 
-    fn gateway(&mut self, name: &str, config: Config) -> Result<(), ApplyError> {
-        let invalid = |error: &dyn std::error::Error| ApplyError::Invalid {
-            gateway: name.to_owned(),
-            problem: error.to_string(),
-        };
-        let config = config.validate().map_err(|error| invalid(&error))?;
-        let authority = authority(&config).map_err(|error| invalid(&error))?;
+    /// Adds a gateway, or nothing if its configuration makes no sense.
+    fn gateway(&mut self, name: &str, config: Config) -> Result<(), String> {
+        fn problem(error: impl std::error::Error) -> String {
+            error.to_string()
+        }
+        let config = config.validate().map_err(problem)?;
+        let authority = authority(&config).map_err(problem)?;
+        let mut listeners = BTreeMap::new();
         for listener in &config.listeners {
             let key = Key { gateway: name.to_owned(), name: listener.name.clone() };
-            let security = Security::of(listener).map_err(|error| invalid(&error))?;
-            let checked = WantedListener::check(listener, security).map_err(|error| invalid(&error))?;
-            self.listeners.insert(key, checked);
+            let security = Security::of(listener).map_err(problem)?;
+            listeners.insert(key, WantedListener::check(listener, security).map_err(problem)?);
         }
-        let unbindable =
-            |field: &str| ApplyError::Invalid { gateway: name.to_owned(), problem: unbindable(field) };
         let bind = |endpoint: &HttpEndpoint, field| Bind::of(endpoint).ok_or_else(|| unbindable(field));
-        if let Some(endpoint) = config.admin.healthcheck().map_err(|error| invalid(&error))? {
-            let roles = self.endpoints.entry(bind(&endpoint, "healthcheck_endpoint")?).or_default();
-            roles.health.insert(name.to_owned());
+        let health = config.admin.healthcheck().map_err(problem)?;
+        let health = health.map(|endpoint| bind(&endpoint, "healthcheck_endpoint")).transpose()?;
+        let metrics = config.admin.metrics().map_err(problem)?;
+        let metrics =
+            metrics.map(|endpoint| Ok::<_, String>((bind(&endpoint, "metrics_endpoint")?, endpoint.path)));
+        let metrics = metrics.transpose()?;
+        // From here on nothing fails.
+        if let Some(bind) = health {
+            self.endpoints.entry(bind).or_default().health.insert(name.to_owned());
         }
-        if let Some(endpoint) = config.admin.metrics().map_err(|error| invalid(&error))? {
-            let roles = self.endpoints.entry(bind(&endpoint, "metrics_endpoint")?).or_default();
-            roles.metrics.insert(endpoint.path);
+        if let Some((bind, path)) = metrics {
+            self.endpoints.entry(bind).or_default().metrics.insert(path);
         }
+        self.listeners.append(&mut listeners);
         self.gateways.insert(name.to_owned(), Gateway { config, authority });
         Ok(())
     }

@@ -253,7 +253,9 @@ mod tests {
         }
         let all = log.recent(&|_| true, None, Addresses::Networks);
         assert_eq!(all.iter().map(|one| one.time).collect::<Vec<_>>(), (36..100).rev().collect::<Vec<_>>());
-        assert!(log.recent(&|name| name == "odd", None, Addresses::Networks).iter().all(|one| one.time % 2 == 1));
+        assert!(
+            log.recent(&|name| name == "odd", None, Addresses::Networks).iter().all(|one| one.time % 2 == 1)
+        );
     }
 
     #[test]

@@ -43,7 +43,6 @@ use self::handshakes::Handshakes;
 use self::headless::ShortCut;
 pub(crate) use self::splice::Joint;
 use self::splice::{Moving, PeerStream, TcpRelay};
-use crate::HandshakeLimits;
 use crate::clock;
 use crate::listener::ListenerSocket;
 use crate::metrics::{Meter, Metrics};
@@ -113,7 +112,6 @@ pub(crate) struct Setup {
     pub(crate) settings: Settings,
     pub(crate) rng: ChaCha12Rng,
     pub(crate) timeouts: Timeouts,
-    pub(crate) handshakes: HandshakeLimits,
     /// What the cookies of DTLS clients are made with.
     pub(crate) cookie_secret: [u8; 32],
 }
@@ -292,7 +290,7 @@ impl Shard {
             peer_of: HashMap::default(),
             moving: None,
             others: setup.others,
-            handshakes: Handshakes::new(setup.handshakes),
+            handshakes: Handshakes::default(),
             dtls: Vec::new(),
             cookie_secret: setup.cookie_secret,
             sealed: None,

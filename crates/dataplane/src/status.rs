@@ -18,14 +18,24 @@ pub struct Status {
     auth: AuthStatus,
     listeners: Vec<WithStats<Listener>>,
     clusters: Vec<WithStats<Cluster>>,
-    /// The last ones, the latest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    refusals: Vec<RecentRefusal>,
+    #[serde(flatten)]
+    lately: Lately,
     /// Allocations in use, of the whole process.
     #[serde(rename = "allocationCount")]
     pub allocation_count: usize,
     /// What the process is up to.
     pub status: Phase,
+}
+
+/// What somebody has to look at; left out where there is nothing.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Lately {
+    /// What is wrong with the configurations that were given last: what was good before is in force.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) problems: Vec<String>,
+    /// The last refusals, the latest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) refusals: Vec<RecentRefusal>,
 }
 
 /// What the process is up to.
@@ -91,7 +101,7 @@ impl Status {
     /// between them shows as the first one's, and all their listeners and clusters are there.
     pub(crate) fn of<'c>(
         configs: impl IntoIterator<Item = &'c Config>,
-        refusals: Vec<RecentRefusal>,
+        lately: Lately,
         allocations: usize,
         phase: Phase,
     ) -> Self {
@@ -111,7 +121,7 @@ impl Status {
             auth: first.map(|config| AuthStatus::of(&config.auth)).unwrap_or_default(),
             listeners,
             clusters,
-            refusals,
+            lately,
             allocation_count: allocations,
             status: phase,
         }
@@ -196,7 +206,7 @@ clusters: [ { name: media/sfu, endpoints: [10.8.0.0/16] } ]
 
     #[test]
     fn one_gateway_has_the_documented_shape() {
-        let status = Status::of([&config(TEXT)], Vec::new(), 3, Phase::Ready);
+        let status = Status::of([&config(TEXT)], Lately::default(), 3, Phase::Ready);
         let stats =
             r#""stats":{"rx":{"pkts":0,"bytes":0,"timestamp":0},"tx":{"pkts":0,"bytes":0,"timestamp":0}}"#;
         let expected = [
@@ -216,7 +226,7 @@ clusters: [ { name: media/sfu, endpoints: [10.8.0.0/16] } ]
 
     #[test]
     fn secrets_and_tls_private_keys_on_an_open_status_port() {
-        let status = Status::of([&config(TEXT)], Vec::new(), 0, Phase::Terminating);
+        let status = Status::of([&config(TEXT)], Lately::default(), 0, Phase::Terminating);
         for text in [serde_json::to_string(&status).unwrap(), format!("{status:?}")] {
             for secret in ["USERNAME", "PASSWORD", "CERTIFICATE", "PRIVATEKEY"] {
                 assert!(!text.contains(secret), "{secret} in {text}");
@@ -227,7 +237,7 @@ clusters: [ { name: media/sfu, endpoints: [10.8.0.0/16] } ]
     #[test]
     fn several_gateways_show_all_their_objects_sorted() {
         let other = config(&TEXT.replace("media/gw", "audio/gw"));
-        let status = Status::of([&config(TEXT), &other], Vec::new(), 0, Phase::NotReady);
+        let status = Status::of([&config(TEXT), &other], Lately::default(), 0, Phase::NotReady);
         let names: Vec<_> = status.listeners.iter().map(|listener| listener.object.name.as_str()).collect();
         assert_eq!(names, ["audio/gw/tls", "audio/gw/udp", "media/gw/tls", "media/gw/udp"]);
         assert_eq!(status.admin.name, "media/gw,audio/gw");

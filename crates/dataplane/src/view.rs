@@ -6,6 +6,7 @@ use std::sync::Arc;
 use turn::addr::{ClusterId, ListenerId};
 use turn::server::{AllocationRequest, Denial, Grant, ListenerPolicy, Policy, QuotaUnit};
 
+use crate::HandshakeLimits;
 use crate::metrics::Meter;
 use crate::quota::Quota;
 use crate::route::Routes;
@@ -38,6 +39,8 @@ pub(crate) struct ListenerView {
     pub(crate) user_quota: u32,
     /// Most allocations of one source address; 0 is no limit.
     pub(crate) address_quota: u32,
+    /// How many handshakes a worker puts up with.
+    pub(crate) handshakes: HandshakeLimits,
     /// The lowest and the highest port relay sockets bind, if not any.
     pub(crate) relay_ports: Option<(u16, u16)>,
     /// The address relay sockets bind, if not all of them.

@@ -189,9 +189,8 @@ fn r11_a_dry_run_is_ready_and_opens_nothing() {
 #[test]
 fn l07_whatever_is_relayed_is_counted_once_whichever_offload_engine_is_asked_for() {
     let metrics = address(kit::free_port());
-    let admin = |offload: &str| {
-        format!("healthcheck_endpoint: '', metrics_endpoint: 'http://{metrics}'{offload}")
-    };
+    let admin =
+        |offload: &str| format!("healthcheck_endpoint: '', metrics_endpoint: 'http://{metrics}'{offload}");
     let text = Text::new().admin(&admin(""));
     let gateway = Gateway::start(&text);
     let mut call = common::Call::start(gateway.udp());

@@ -269,6 +269,75 @@ fn a_flood_of_handshakes_displaces_only_its_own() {
 }
 
 #[test]
+fn handshakes_in_flight_are_as_many_as_configured() {
+    let (pair, port, metrics) = (Pair::new(), kit::free_port(), address(kit::free_port()));
+    let admin = |limits: &str| {
+        format!("healthcheck_endpoint: '', metrics_endpoint: 'http://{metrics}', limits: {{ {limits} }}")
+    };
+    let text = text(&pair, "TURN-TLS", port);
+    let gateway = Gateway::with_workers(&text.clone().admin(&admin("handshakes_per_address: 3")), 1);
+    let displaced = || {
+        let series = r#"stunner_listener_handshakes_total{name="secure",outcome="displaced"}"#;
+        scrape(metrics, "/").get(series).copied().unwrap_or(0.0)
+    };
+    let mut waiting: Vec<_> = (0..5).map(|_| TcpStream::connect(address(port)).unwrap()).collect();
+    await_that("two have made room", || displaced() == 2.0);
+    assert!(is_closed(&mut waiting[0]) && is_closed(&mut waiting[1]));
+    // Fewer are in force at once, for whoever begins.
+    gateway.apply(&text.admin(&admin("handshakes: 1")));
+    let mut call = Call::start(tls(port));
+    await_that("one more has made room", || displaced() == 3.0);
+    call.goes_on();
+}
+
+/// A certificate that nobody can use is the business of its own gateway.
+#[test]
+fn a_broken_pair_keeps_its_gateway_as_it_was_and_no_other_one_waiting() {
+    let (pair, port, health) = (Pair::new(), kit::free_port(), address(kit::free_port()));
+    let admin = format!("healthcheck_endpoint: 'http://{health}'");
+    let good = text(&pair, "TURN-TLS", port).admin(&admin);
+    let other = Text::new().admin(&admin);
+    let dataplane = dataplane::Dataplane::start(common::options()).unwrap();
+    let apply = |one: &Text, two: &Text| {
+        let both = [("media/one".to_owned(), one.config()), ("media/two".to_owned(), two.config())];
+        dataplane.apply(&both.into())
+    };
+    let status = |gateway: &str| {
+        let (_, _, body) = get(health, &format!("/status?gateway={gateway}")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()
+    };
+    assert!(apply(&good, &other).unwrap().refused.is_empty());
+    let mut secure = Call::start(tls(port));
+    let mut call = Call::start(TurnClient::udp(address(other.port)).with(static_user()));
+
+    let mut broken = good.clone().auth(EPHEMERAL);
+    broken.listeners[2] = Pair { key: Pair::new().key, ..pair.clone() }.listener("secure", "TURN-TLS", port);
+    let changed = other.auth(EPHEMERAL);
+    let report = apply(&broken, &changed).unwrap();
+    assert_eq!(report.refused.keys().collect::<Vec<_>>(), ["media/one"]);
+    assert!(report.refused["media/one"].contains("cannot load cert/key pair"), "{report:?}");
+    // The one is what it was, with its certificate and its credentials, and its status says why.
+    assert_eq!(shown(port), pair.der);
+    Call::start(tls(port));
+    secure.goes_on();
+    assert_eq!(status("media/one")["auth"]["type"], "static");
+    let told = status("media/one");
+    let [problem] = &told["problems"].as_array().unwrap()[..] else { panic!("{told}") };
+    let problem = problem.as_str().unwrap();
+    assert!(problem.contains("media/one") && problem.contains("\"secure\""), "{problem}");
+    assert!(!problem.contains(&pair.key[..40]), "{problem}");
+    // The other has changed.
+    assert_eq!(status("media/two")["auth"]["type"], "ephemeral");
+    assert_eq!(status("media/two").get("problems"), None);
+    call.goes_on();
+    assert!(call.client.refresh(600).is_err());
+
+    assert!(apply(&good, &changed).unwrap().refused.is_empty());
+    assert_eq!(status("media/one").get("problems"), None);
+    secure.goes_on();
+}
+
+#[test]
 fn secrets_and_tls_private_keys_on_an_open_status_port() {
     let (pair, port, health) = (Pair::new(), kit::free_port(), address(kit::free_port()));
     let admin = format!("healthcheck_endpoint: 'http://{health}'");

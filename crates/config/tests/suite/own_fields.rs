@@ -49,9 +49,10 @@ fn an_additional_address_is_of_the_other_family() {
 
 #[test]
 fn limits_are_read_and_left_out_where_they_are_the_defaults() {
-    let admin = "admin: { limits: { permissions: 9, allocations_per_address: 3 } }";
+    let admin = "admin: { limits: { permissions: 9, allocations_per_address: 3, handshakes: 8, handshakes_per_address: 5 } }";
     let config = parse(&format!("version: v1\n{AUTH}\n{admin}\n")).unwrap();
-    let expected = Limits { permissions: 9, allocations_per_address: 3, ..Limits::default() };
+    let handshakes = Limits { handshakes: 8, handshakes_per_address: 5, ..Limits::default() };
+    let expected = Limits { permissions: 9, allocations_per_address: 3, ..handshakes };
     assert_eq!(config.admin.limits, expected);
     assert_eq!(parse(&config.to_json()).unwrap(), config);
     let plain = parse(&listener("port: 3478")).unwrap().to_json();

@@ -18,7 +18,7 @@ fn wanted(text: &str) -> Wanted {
 
 fn check(text: &str) -> Result<Wanted, ApplyError> {
     let config = Config::parse(text, &config::env::empty).unwrap();
-    Wanted::check(&BTreeMap::from([("gw".to_owned(), config)]))
+    Wanted::check(&BTreeMap::from([("gw".to_owned(), config)]), &Wanted::default()).map(|(wanted, _)| wanted)
 }
 
 /// The plan for replacing some text of the base by another.
@@ -119,8 +119,44 @@ fn gateways_share_an_endpoint() {
         let text = BASE.replace("3478", if name == "one" { "3478" } else { "3480" });
         (name.to_owned(), Config::parse(&text, &config::env::empty).unwrap())
     });
-    let wanted = Wanted::check(&BTreeMap::from(configs)).unwrap();
+    let (wanted, refused) = Wanted::check(&BTreeMap::from(configs), &Wanted::default()).unwrap();
+    assert!(refused.is_empty());
     assert_eq!(wanted.endpoints.len(), 2);
     let health: Vec<_> = wanted.endpoints.values().filter(|roles| !roles.health.is_empty()).collect();
     assert_eq!(health[0].health.len(), 2);
+}
+
+#[test]
+fn a_gateway_that_makes_no_sense_stays_what_it_was_and_keeps_nobody_waiting() {
+    let parse = |text: &str| Config::parse(text, &config::env::empty).unwrap();
+    let good = parse(BASE);
+    let mut bad = good.clone();
+    "example.org".clone_into(&mut bad.listeners[0].address);
+    bad.auth.realm = "another".to_owned();
+    let other = parse(&BASE.replace("3478", "3479").replace("realm: r", "realm: new"));
+    let set = |gateways: &[(&str, &Config)]| -> BTreeMap<String, Config> {
+        gateways.iter().map(|(name, config)| ((*name).to_owned(), (*config).clone())).collect()
+    };
+    let (running, _) = Wanted::check(&set(&[("gw", &good)]), &Wanted::default()).unwrap();
+
+    let (wanted, refused) = Wanted::check(&set(&[("gw", &bad), ("other", &other)]), &running).unwrap();
+    assert_eq!(refused.keys().collect::<Vec<_>>(), ["gw"]);
+    assert!(refused["gw"].contains("invalid listener address"), "{refused:?}");
+    assert_eq!(wanted.gateways["gw"].config, running.gateways["gw"].config);
+    assert_eq!(wanted.gateways["other"].config.auth.realm, "new");
+    assert_eq!(wanted.listeners.len(), 4);
+    let health = wanted.endpoints.values().flat_map(|roles| &roles.health);
+    assert_eq!(health.collect::<Vec<_>>(), ["gw", "other"]);
+
+    // One that has never run is not there, and does not leave a part of itself behind.
+    let (wanted, refused) = Wanted::check(&set(&[("new", &bad), ("other", &other)]), &running).unwrap();
+    assert_eq!((wanted.gateways.len(), wanted.listeners.len(), refused.len()), (1, 2, 1));
+    assert!(wanted.endpoints.values().all(|roles| !roles.health.contains("new")));
+
+    // Where nothing would change, the whole is refused; a gateway that is gone is a change.
+    let error = Wanted::check(&set(&[("gw", &bad)]), &running).unwrap_err();
+    assert!(matches!(error, ApplyError::Invalid { gateway, .. } if gateway == "gw"));
+    let (running, _) = Wanted::check(&set(&[("gw", &good), ("other", &other)]), &running).unwrap();
+    let (wanted, refused) = Wanted::check(&set(&[("gw", &bad)]), &running).unwrap();
+    assert_eq!((wanted.gateways.len(), refused.len()), (1, 1));
 }

@@ -11,7 +11,6 @@ use turn::addr::{Client, ListenerId};
 
 use super::handshakes::Handshakes;
 use super::{Shard, Sockets, Turn};
-use crate::HandshakeLimits;
 use crate::metrics::{HandshakeEnd, Traffic};
 use crate::security::Security;
 use crate::view::{ListenerView, slot_of};
@@ -56,8 +55,7 @@ impl Shard {
     pub(super) fn open_dtls(&mut self, id: ListenerId, listener: &ListenerView, turn: Turn<'_>) {
         let Security::Dtls { identity } = &listener.security else { return };
         let endpoint = DtlsEndpoint::new(identity.clone(), &self.cookie_secret, turn.now.mono);
-        let limits: HandshakeLimits = self.handshakes.limits();
-        let dtls = Dtls { endpoint, handshakes: Handshakes::new(limits) };
+        let dtls = Dtls { endpoint, handshakes: Handshakes::default() };
         *slot_of(&mut self.dtls, usize::from(id.0)) = Some(dtls);
     }
 
@@ -158,12 +156,14 @@ impl Shard {
     /// Lets a client begin that has proved its address, if there is room, or room can be made.
     fn begin_dtls(&mut self, client: Client, slot: Slot, record: Range<usize>, turn: Turn<'_>) {
         let (id, remote, peer) = (client.listener(), client.remote().ip(), peer_of(client));
+        let Some(limits) = turn.view.get(id).map(|listener| listener.handshakes) else { return };
         let Some(dtls) = speaker(&mut self.dtls, id) else { return };
         // Whoever is not served in this turn says it again.
         if dtls.endpoint.len() >= MOST_CLIENTS || !dtls.handshakes.may_go_on() {
             return;
         }
-        let in_the_way = dtls.handshakes.in_the_way(remote).map(|(serial, key)| HandshakeId { key, serial });
+        let in_the_way = dtls.handshakes.in_the_way(remote, limits);
+        let in_the_way = in_the_way.map(|(serial, key)| HandshakeId { key, serial });
         for displaced in [dtls.endpoint.handshake_of(&peer), in_the_way].into_iter().flatten() {
             self.displace(id, displaced, turn);
         }

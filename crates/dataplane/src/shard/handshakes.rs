@@ -16,9 +16,8 @@ use crate::HandshakeLimits;
 const PER_TURN: usize = 8;
 
 /// The handshakes of one worker. Each has the serial number of its connection, which tells its age, too.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Handshakes {
-    limits: HandshakeLimits,
     begun: BTreeMap<u64, Begun>,
     of_source: HashMap<IpAddr, usize, foldhash::fast::RandomState>,
     this_turn: usize,
@@ -32,10 +31,6 @@ struct Begun {
 }
 
 impl Handshakes {
-    pub(super) fn new(limits: HandshakeLimits) -> Self {
-        Self { limits, begun: BTreeMap::new(), of_source: HashMap::default(), this_turn: 0 }
-    }
-
     /// Whether one more may be read from in this turn; the others are ready in the next one, too.
     pub(super) fn may_go_on(&mut self) -> bool {
         self.this_turn += 1;
@@ -46,19 +41,15 @@ impl Handshakes {
         self.this_turn = 0;
     }
 
-    pub(super) fn limits(&self) -> HandshakeLimits {
-        self.limits
-    }
-
     /// The serial number and the place of the connection that has to make room before one from this address can
-    /// begin.
-    pub(super) fn in_the_way(&self, remote: IpAddr) -> Option<(u64, usize)> {
+    /// begin, by what its listener puts up with now.
+    pub(super) fn in_the_way(&self, remote: IpAddr, limits: HandshakeLimits) -> Option<(u64, usize)> {
         let source = source(remote);
         let from_there = self.of_source.get(&source).copied().unwrap_or(0);
         let mut oldest_first = self.begun.iter();
-        let oldest = if from_there >= self.limits.per_source {
+        let oldest = if from_there >= limits.per_source {
             oldest_first.find(|(_, begun)| begun.source == source)
-        } else if self.begun.len() >= self.limits.per_worker {
+        } else if self.begun.len() >= limits.per_worker {
             oldest_first.next()
         } else {
             None
@@ -97,9 +88,7 @@ fn source(remote: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn handshakes() -> Handshakes {
-        Handshakes::new(HandshakeLimits { per_worker: 5, per_source: 3 })
-    }
+    const LIMITS: HandshakeLimits = HandshakeLimits { per_worker: 5, per_source: 3 };
 
     fn v4(last: u8) -> IpAddr {
         [192, 0, 2, last].into()
@@ -107,42 +96,51 @@ mod tests {
 
     #[test]
     fn the_oldest_of_a_source_makes_room_when_the_source_has_its_share() {
-        let mut handshakes = handshakes();
+        let mut handshakes = Handshakes::default();
         handshakes.begin(1, 10, v4(1));
         for serial in 2..5 {
-            assert_eq!(handshakes.in_the_way(v4(2)), None);
+            assert_eq!(handshakes.in_the_way(v4(2), LIMITS), None);
             handshakes.begin(serial, 10 * serial as usize, v4(2));
         }
-        assert_eq!(handshakes.in_the_way(v4(2)), Some((2, 20)));
-        assert_eq!(handshakes.in_the_way(v4(1)), None);
+        assert_eq!(handshakes.in_the_way(v4(2), LIMITS), Some((2, 20)));
+        assert_eq!(handshakes.in_the_way(v4(1), LIMITS), None);
         handshakes.end(3);
-        assert_eq!(handshakes.in_the_way(v4(2)), None);
+        assert_eq!(handshakes.in_the_way(v4(2), LIMITS), None);
+    }
+
+    #[test]
+    fn other_limits_are_in_force_at_once() {
+        let mut handshakes = Handshakes::default();
+        (0..2).for_each(|serial| handshakes.begin(serial, 0, v4(1)));
+        assert_eq!(handshakes.in_the_way(v4(1), LIMITS), None);
+        assert_eq!(handshakes.in_the_way(v4(1), HandshakeLimits { per_source: 2, ..LIMITS }), Some((0, 0)));
+        assert_eq!(handshakes.in_the_way(v4(2), HandshakeLimits { per_worker: 2, ..LIMITS }), Some((0, 0)));
     }
 
     #[test]
     fn the_oldest_of_all_makes_room_when_all_have_their_share() {
-        let mut handshakes = handshakes();
+        let mut handshakes = Handshakes::default();
         (0..5).for_each(|number| handshakes.begin(u64::from(number), number.into(), v4(number)));
-        assert_eq!(handshakes.in_the_way(v4(9)), Some((0, 0)));
+        assert_eq!(handshakes.in_the_way(v4(9), LIMITS), Some((0, 0)));
         handshakes.end(0);
-        assert_eq!(handshakes.in_the_way(v4(9)), None);
+        assert_eq!(handshakes.in_the_way(v4(9), LIMITS), None);
         handshakes.begin(7, 7, v4(9));
-        assert_eq!(handshakes.in_the_way(v4(9)), Some((1, 1)));
+        assert_eq!(handshakes.in_the_way(v4(9), LIMITS), Some((1, 1)));
     }
 
     #[test]
     fn addresses_of_one_ipv6_network_are_one_source() {
-        let mut handshakes = handshakes();
+        let mut handshakes = Handshakes::default();
         let of =
             |host: u16, network: u16| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, host));
         (0..3).for_each(|host| handshakes.begin(host.into(), host.into(), of(host, 1)));
-        assert_eq!(handshakes.in_the_way(of(99, 1)), Some((0, 0)));
-        assert_eq!(handshakes.in_the_way(of(99, 2)), None);
+        assert_eq!(handshakes.in_the_way(of(99, 1), LIMITS), Some((0, 0)));
+        assert_eq!(handshakes.in_the_way(of(99, 2), LIMITS), None);
     }
 
     #[test]
     fn nothing_is_kept_of_handshakes_that_are_over() {
-        let mut handshakes = handshakes();
+        let mut handshakes = Handshakes::default();
         (0..3).for_each(|serial| handshakes.begin(serial, 0, v4(serial as u8)));
         (0..3).for_each(|serial| handshakes.end(serial));
         handshakes.end(2);

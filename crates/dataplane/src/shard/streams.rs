@@ -48,10 +48,13 @@ impl Shard {
     fn adopt(&mut self, id: ListenerId, tcp: TcpStream, meter: Arc<Meter>, turn: Turn<'_>) {
         let Some(place) = turn.view.quota.connect() else { return };
         let client = Client::new(id, tcp.remote(), tcp.local());
-        let tls = turn.view.get(id).and_then(|listener| listener.security.tls());
-        let Ok(pipe) = Pipe::accept(tcp, tls) else { return };
+        let listener = turn.view.get(id);
+        let Ok(pipe) = Pipe::accept(tcp, listener.and_then(|listener| listener.security.tls())) else {
+            return;
+        };
         if pipe.is_handshaking()
-            && let Some((_, oldest)) = self.handshakes.in_the_way(client.remote().ip())
+            && let Some(limits) = listener.map(|listener| listener.handshakes)
+            && let Some((_, oldest)) = self.handshakes.in_the_way(client.remote().ip(), limits)
         {
             self.end_stream(oldest, HandshakeEnd::Displaced, turn);
         }
