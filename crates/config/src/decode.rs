@@ -133,6 +133,8 @@ impl<'e> Section<'e> {
             additional_address: self
                 .optional_text("additional_address")?
                 .filter(|address| !address.is_empty()),
+            icmp_errors: self.flag("icmp_errors")?,
+            mobility: self.flag("mobility")?,
             alternate_server: self.optional_text("alternate_server")?.filter(|server| !server.is_empty()),
             routes: self.texts("routes")?,
         })
@@ -200,6 +202,20 @@ impl<'e> Section<'e> {
         digits
             .parse()
             .map_err(|_| Error::new(key, format!("not an integer: {digits:?}"), "give a whole number"))
+    }
+
+    fn flag(&mut self, key: &str) -> Result<bool, Error> {
+        let problem = |found: String| Error::new(key, format!("expected true or false, found {found}"), "");
+        match self.take(key)? {
+            Node::Null => Ok(false),
+            Node::Bool(value) => Ok(value),
+            Node::Text(text) => match &*env::expand(&text, self.env) {
+                "" | "false" => Ok(false),
+                "true" => Ok(true),
+                other => Err(problem(format!("{other:?}"))),
+            },
+            other => Err(problem(other.kind().to_owned())),
+        }
     }
 
     fn port(&mut self, key: &str) -> Result<u16, Error> {

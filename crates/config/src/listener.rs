@@ -53,6 +53,12 @@ pub struct Listener {
     /// `None` leaves the listener with one family.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_address: Option<String>,
+    /// Whether clients are told of ICMP errors about what they send to peers (RFC 8656 section 11.5).
+    #[serde(skip_serializing_if = "is_false")]
+    pub icmp_errors: bool,
+    /// Whether clients may take their allocations along to another address of theirs (RFC 8016). Not on DTLS listeners.
+    #[serde(skip_serializing_if = "is_false")]
+    pub mobility: bool,
     /// Where clients that ask for a relay are sent instead, as `ADDRESS:PORT`; `None` keeps them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alternate_server: Option<String>,
@@ -298,6 +304,10 @@ fn parse_address(field: &str, text: &str) -> Result<IpAddr, Error> {
             )
         }),
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn is_zero(number: &u16) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     Admin, Auth, AuthKind, Cluster, ClusterKind, Config, DEFAULT_HEALTHCHECK_ENDPOINT, DEFAULT_LOGLEVEL,
-    DEFAULT_NAME, DEFAULT_PORT, DEFAULT_REALM, Error, Listener,
+    DEFAULT_NAME, DEFAULT_PORT, DEFAULT_REALM, Error, Listener, Protocol,
 };
 
 /// What is expected of the certificates of TLS and DTLS listeners.
@@ -84,6 +84,13 @@ fn listener(mut listener: Listener, certificates: Certificates) -> Result<Listen
     }
     default(&mut listener.address, "0.0.0.0");
     listener.relay_port_range()?;
+    if listener.mobility && listener.protocol == Protocol::Dtls {
+        return Err(Error::new(
+            "mobility",
+            "clients of a DTLS listener cannot move",
+            "leave it out, or give them a UDP, TCP or TLS listener",
+        ));
+    }
     listener.additional_address = listener.additional_address.filter(|address| !address.is_empty());
     if ![&listener.address].into_iter().chain(&listener.additional_address).any(|address| is_open(address)) {
         listener.additional_relay_address()?;

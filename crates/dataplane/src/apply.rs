@@ -226,6 +226,7 @@ impl Running {
                     relay_v6,
                     relays_tcp: routes_tcp(&gateway.config, listener),
                     limits: limits_of(gateway.config.admin.limits),
+                    mobility: listener.mobility,
                     alternate: listener.alternate,
                 },
                 routes: Routes::new(rules, Arc::clone(&guard)),
@@ -236,6 +237,7 @@ impl Running {
                 handshakes: handshakes_of(gateway.config.admin.limits),
                 relay_ports: listener.relay_ports,
                 bind: listener.bind_ip,
+                icmp_errors: listener.icmp_errors,
             });
         }
         view

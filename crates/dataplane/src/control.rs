@@ -117,7 +117,7 @@ impl Shared {
         let refusals = Arc::new(RefusalLog::default());
         let reserve = Arc::new(Reserve::default());
         let takes_short_cut = options.headless_short_cut;
-        let neighbours = (takes_short_cut && count > 1).then(|| Arc::new(Neighbours::new(count)));
+        let neighbours = (count > 1).then(|| Arc::new(Neighbours::new(count)));
         let mut seeds = system_rng()?;
         let nonce_key = NonceKey::generate(&mut seeds);
         let others = Arc::new(OnceLock::new());

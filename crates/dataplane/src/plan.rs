@@ -53,6 +53,8 @@ pub(crate) struct WantedListener {
     pub(crate) routes: Vec<String>,
     /// The lowest and the highest port of its relays.
     pub(crate) relay_ports: Option<(u16, u16)>,
+    pub(crate) icmp_errors: bool,
+    pub(crate) mobility: bool,
     pub(crate) alternate: Option<SocketAddr>,
 }
 
@@ -167,6 +169,8 @@ impl WantedListener {
             bind_ip,
             routes: listener.routes.clone(),
             relay_ports: listener.relay_port_range()?,
+            icmp_errors: listener.icmp_errors,
+            mobility: listener.mobility,
             alternate: listener.alternate()?,
         })
     }

@@ -15,6 +15,7 @@ mod datagrams;
 mod dtls;
 mod handshakes;
 mod headless;
+mod movers;
 mod outputs;
 mod splice;
 mod streams;
@@ -41,6 +42,7 @@ use turn::time::Now;
 use self::dtls::Dtls;
 use self::handshakes::Handshakes;
 use self::headless::ShortCut;
+use self::movers::Movers;
 pub(crate) use self::splice::Joint;
 use self::splice::{Moving, PeerStream, TcpRelay};
 use crate::clock;
@@ -64,6 +66,8 @@ const CLIENT_BATCHES: [usize; 2] = [16, 48];
 const PEER_BATCHES: [usize; 2] = [1, 16];
 /// Messages that wait to be written to connections at a time.
 const STREAM_QUEUE: usize = 1024;
+/// ICMP errors read from one relay in one turn.
+const ICMP_BATCH: usize = 16;
 /// Connections accepted from one socket in one turn.
 const ACCEPT_BATCH: usize = 16;
 /// Sources served in one turn.
@@ -80,6 +84,8 @@ pub(crate) enum Order {
     Converge(Converge),
     /// Take over a client's connection.
     Adopt(Box<Moving>),
+    /// No longer pass on the datagrams of this client.
+    Forget(Client),
     /// End.
     Stop,
 }
@@ -105,7 +111,7 @@ pub(crate) struct Setup {
     pub(crate) reserve: Arc<Reserve>,
     /// Whether packets between clients of this process leave out the relay sockets.
     pub(crate) takes_short_cut: bool,
-    /// How to reach the clients of other workers then; absent if there are none.
+    /// How to reach the clients of other workers; absent if there are none.
     pub(crate) neighbours: Option<Arc<Neighbours>>,
     /// How to reach the other workers, once all are there.
     pub(crate) others: Arc<OnceLock<Others>>,
@@ -140,6 +146,7 @@ pub(crate) struct Shard {
     peer_of: HashMap<ConnectionId, usize, foldhash::fast::RandomState>,
     /// The client whose frame is being handled goes to this worker.
     moving: Option<u8>,
+    movers: Movers,
     others: Arc<OnceLock<Others>>,
     /// Connections whose clients have not proved anything yet.
     handshakes: Handshakes,
@@ -289,6 +296,7 @@ impl Shard {
             peers: Slab::new(),
             peer_of: HashMap::default(),
             moving: None,
+            movers: Movers::default(),
             others: setup.others,
             handshakes: Handshakes::default(),
             dtls: Vec::new(),
@@ -359,6 +367,7 @@ impl Shard {
                     let view = Arc::clone(&self.view);
                     self.take_over(*moving, Turn { view: &view, now });
                 }
+                Order::Forget(client) => self.forget_mover(client),
                 Order::Stop => return std::ops::ControlFlow::Break(()),
             }
         }
@@ -417,6 +426,7 @@ impl Shard {
 
     fn close(&mut self, id: ListenerId, turn: Turn<'_>) {
         let had_connections = self.close_dtls(id, turn);
+        self.movers.retain(|client| client.listener() != id);
         self.flush(turn);
         let slot = usize::from(id.0);
         if let Some(port) = self.sockets.udp.get_mut(slot).and_then(Option::take)
@@ -451,7 +461,12 @@ impl Shard {
     fn handle_event(&mut self, event: Event, turn: Turn<'_>) {
         match Source::of(event.token) {
             Source::Udp(slot) => self.receive_from_clients(slot, turn),
-            Source::Relay(slot) => self.receive_from_peers(slot, turn),
+            Source::Relay(slot) => {
+                if event.failed {
+                    self.receive_icmp(slot, turn);
+                }
+                self.receive_from_peers(slot, turn);
+            }
             Source::Tcp(slot) => self.accept(slot, turn),
             Source::Stream(key) => self.handle_stream(key, event, turn),
             Source::TcpRelay(slot) => self.accept_peers(slot, turn),

@@ -45,6 +45,8 @@ pub(crate) struct ListenerView {
     pub(crate) relay_ports: Option<(u16, u16)>,
     /// The address relay sockets bind, if not all of them.
     pub(crate) bind: Option<IpAddr>,
+    /// Clients are told what ICMP says about what they sent.
+    pub(crate) icmp_errors: bool,
 }
 
 impl View {

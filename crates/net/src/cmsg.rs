@@ -102,6 +102,27 @@ pub(crate) struct Told {
     pub(crate) segment: Option<usize>,
 }
 
+/// Reads what the kernel keeps about an error, out of the control messages of an entry of a socket's error queue.
+pub(crate) fn read_error(header: &libc::msghdr) -> Option<libc::sock_extended_err> {
+    // SAFETY: as in `read`.
+    let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !message.is_null() {
+        // SAFETY: as in `read`.
+        let level_and_kind = unsafe { ((*message).cmsg_level, (*message).cmsg_type) };
+        if let (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) =
+            level_and_kind
+        {
+            // SAFETY: the kernel stores a `sock_extended_err`, and an address behind it, under these.
+            return Some(unsafe {
+                libc::CMSG_DATA(message).cast::<libc::sock_extended_err>().read_unaligned()
+            });
+        }
+        // SAFETY: `message` came from the same header.
+        message = unsafe { libc::CMSG_NXTHDR(header, message) };
+    }
+    None
+}
+
 /// Reads the control messages of a received datagram.
 pub(crate) fn read(header: &libc::msghdr) -> Told {
     let mut told = Told::default();

@@ -23,6 +23,7 @@ pub mod addr;
 mod buffer;
 mod cmsg;
 mod dtls;
+mod icmp;
 mod identity;
 pub mod interface;
 pub mod limit;
@@ -38,6 +39,7 @@ pub use dtls::{
     DTLS_BEHIND, DTLS_IN_FRONT, DTLS_LONGEST, DtlsEndpoint, DtlsEvent, DtlsPeer, Expired, HandshakeId,
     dtls_record_len,
 };
+pub use icmp::IcmpError;
 pub use identity::{Identity, IdentityError};
 pub use options::{TcpOptions, UdpOptions, probe_tcp, probe_udp};
 pub use poll::{Event, Events, Interest, Poller, Token, Waker};

@@ -33,6 +33,8 @@ pub struct Event {
     pub readable: bool,
     /// Writing will not block.
     pub writable: bool,
+    /// The source has an error to tell, see [`UdpSocket::take_error`](crate::UdpSocket::take_error).
+    pub failed: bool,
 }
 
 /// The event queue, level-triggered: what is not read now is reported again.
@@ -236,6 +238,7 @@ impl Events {
                 token: Token(event.u64),
                 readable: flags & libc::EPOLLIN != 0 || failed,
                 writable: flags & libc::EPOLLOUT != 0,
+                failed: flags & libc::EPOLLERR != 0,
             }
         })
     }

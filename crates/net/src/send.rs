@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use self::batch::Batch;
 use crate::buffer::{Arena, Parts, Span};
+use crate::icmp::REPETITIONS;
 use crate::udp::UdpSocket;
 
 /// A datagram that waits in a [`SendQueue`].
@@ -120,7 +121,7 @@ impl SendQueue {
     /// Sends everything, in order for each socket and destination. `socket` maps the caller's numbers to sockets.
     ///
     /// A datagram the kernel refuses is counted and left behind: nothing is retried, since by then newer
-    /// media is worth more.
+    /// media is worth more. What is refused for an ICMP error about another datagram was not refused itself.
     pub fn flush<'s>(&mut self, arena: &Arena, socket: impl Fn(u32) -> Option<&'s UdpSocket>) -> Sent {
         self.order.sort_unstable();
         let mut total = Sent::default();
@@ -149,11 +150,19 @@ impl SendQueue {
 fn send_unfragmented(run: Run<'_>, arena: &Arena, socket: &UdpSocket) -> Sent {
     let mut total = Sent::default();
     for Waiting { parts, outgoing } in run.iter() {
-        let result = if parts.len() == parts.body.len() {
-            socket.send_unfragmented(arena.bytes(parts.body), outgoing.to)
-        } else {
-            socket.send_unfragmented(&parts.bytes(arena).collect::<Vec<_>>().concat(), outgoing.to)
+        let send = || {
+            if parts.len() == parts.body.len() {
+                socket.send_unfragmented(arena.bytes(parts.body), outgoing.to)
+            } else {
+                socket.send_unfragmented(&parts.bytes(arena).collect::<Vec<_>>().concat(), outgoing.to)
+            }
         };
+        let mut result = send();
+        for _ in 0..REPETITIONS {
+            if result.as_ref().is_err_and(|error| socket.is_about_another(error)) {
+                result = send();
+            }
+        }
         total.count(result.map(|_| 1), 1);
     }
     total

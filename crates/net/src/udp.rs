@@ -8,13 +8,14 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use socket2::Socket;
 
 use crate::addr::{canonical, mapped};
 use crate::buffer::{Arena, Meta, Slot};
 use crate::cmsg::{self, CONTROL_LEN, Control, Told};
+use crate::icmp::is_from_icmp;
 use crate::options::{UdpOptions, open_udp};
 
 /// A bound, non-blocking UDP socket.
@@ -25,6 +26,7 @@ pub struct UdpSocket {
     packet_info: bool,
     receives_trains: bool,
     longest_in_train: AtomicU16,
+    pub(crate) keeps_errors: AtomicBool,
 }
 
 impl UdpSocket {
@@ -49,6 +51,7 @@ impl UdpSocket {
             packet_info: options.packet_info,
             receives_trains,
             longest_in_train: AtomicU16::new(longest),
+            keeps_errors: AtomicBool::new(false),
         })
     }
 
@@ -64,14 +67,21 @@ impl UdpSocket {
     /// # Errors
     /// Whatever the kernel answers.
     pub fn allow_fragments(&self) -> io::Result<()> {
-        self.set_mtu_discovery(libc::IP_PMTUDISC_DONT)
+        self.set_mtu_discovery(self.fragmenting())
+    }
+
+    /// The state of [`Self::allow_fragments`]. In the usual one, the kernel keeps from an IPv4 socket that a datagram
+    /// was too long, even one that must not be fragmented.
+    fn fragmenting(&self) -> libc::c_int {
+        let tells = !self.is_ipv6() && self.keeps_errors.load(Ordering::Relaxed);
+        if tells { libc::IP_PMTUDISC_OMIT } else { libc::IP_PMTUDISC_DONT }
     }
 
     /// Sends one datagram that must not be fragmented, and returns to the state of [`Self::allow_fragments`].
     pub(crate) fn send_unfragmented(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         self.set_mtu_discovery(libc::IP_PMTUDISC_DO)?;
         let sent = self.socket.send_to(bytes, &to.into());
-        self.set_mtu_discovery(libc::IP_PMTUDISC_DONT)?;
+        self.set_mtu_discovery(self.fragmenting())?;
         sent
     }
 
@@ -242,11 +252,8 @@ unsafe fn receive(socket: &UdpSocket, messages: &mut [libc::mmsghdr]) -> libc::c
 
 fn nothing_waiting(error: io::Error) -> io::Result<usize> {
     match error.kind() {
-        io::ErrorKind::WouldBlock
-        | io::ErrorKind::Interrupted
-        | io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable => Ok(0),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
+        _ if is_from_icmp(&error) => Ok(0),
         _ => Err(error),
     }
 }
@@ -263,7 +270,7 @@ pub(crate) const EMPTY_NAME: libc::sockaddr_in6 = libc::sockaddr_in6 {
 // SAFETY: a header of all zeroes is valid: null pointers with zero lengths.
 pub(crate) const EMPTY_HEADER: libc::mmsghdr = unsafe { std::mem::zeroed() };
 
-fn decode_name(name: &libc::sockaddr_in6) -> SocketAddr {
+pub(crate) fn decode_name(name: &libc::sockaddr_in6) -> SocketAddr {
     if libc::c_int::from(name.sin6_family) == libc::AF_INET {
         // SAFETY: the kernel wrote a `sockaddr_in`, which is smaller and no more aligned.
         let v4 = unsafe { (&raw const *name).cast::<libc::sockaddr_in>().read() };

@@ -11,6 +11,8 @@ mod counters;
 mod data;
 mod deadlines;
 pub mod forwarding;
+mod icmp;
+mod mobility;
 mod output;
 mod permission;
 mod refresh;
@@ -116,6 +118,7 @@ impl Settings {
 ///     relay_v6: None,
 ///     relays_tcp: false,
 ///     limits: Limits::default(),
+///     mobility: false,
 ///     alternate: None,
 /// });
 /// let now = Now::new(Instant::now(), 1_800_000_000);
@@ -259,9 +262,18 @@ impl<R: RngCore> Server<R> {
         }
     }
 
-    /// Takes the news that a client's connection is closed. What it has allocated ends at once.
+    /// Takes the news that a client's connection is closed. What it has allocated ends at once, unless it is moving to
+    /// another.
     pub fn handle_client_closed(&mut self, client: Client, now: Now) {
         self.handle_timeout(now);
+        // Where a client was or is going to is of no importance while there is the other.
+        if let Some(id) = self.table.mover_to(&client) {
+            self.table.cancel_move(id);
+            return;
+        }
+        if let Some((id, _)) = self.table.allocation_of(&client) {
+            self.move_client(id);
+        }
         while let Some((id, _)) = self.table.allocation_of(&client) {
             self.end(id, EndReason::ClientClosed);
         }

@@ -169,6 +169,7 @@ impl World {
             relay_v6: Some([0x2001, 0xdb8, 0xf, 0, 0, 0, 0, 1].into()),
             relays_tcp: true,
             limits: Limits { permissions: 3, channels: 3, connections: 3 },
+            mobility: true,
             alternate: None,
         };
         let now = Now::new(*START, NOON);
@@ -352,6 +353,7 @@ impl World {
                     assert!(self.connections.remove(&connection), "{connection:?} is closed twice");
                 }
                 Output::MoveClient { .. } => panic!("there is one server"),
+                Output::ClientMoved { .. } | Output::ClientGone { .. } => self.seen.push(0xe1),
                 Output::AllocationCreated { .. } => self.created += 1,
                 Output::AllocationEnded { .. } => self.ended += 1,
                 Output::Refused(refusal) => self.seen.push(refusal.reason as u8),

@@ -48,6 +48,24 @@ fn an_additional_address_is_of_the_other_family() {
 }
 
 #[test]
+fn what_is_off_unless_asked_for_is_asked_for_with_true() {
+    let off = &parse(&listener("port: 1")).unwrap().listeners[0];
+    assert!(!off.icmp_errors && !off.mobility);
+    assert!(parse(&listener("mobility: true")).unwrap().listeners[0].mobility);
+    let error = parse(&listener("mobility: true, protocol: DTLS")).unwrap_err().to_string();
+    assert!(error.contains("listeners[0].mobility") && error.contains("DTLS"), "{error}");
+    for (text, expected) in [("true", true), ("false", false), ("'true'", true), ("''", false)] {
+        let config = parse(&listener(&format!("icmp_errors: {text}"))).unwrap();
+        assert_eq!(config.listeners[0].icmp_errors, expected, "{text}");
+        assert_eq!(parse(&config.to_json()).unwrap(), config);
+    }
+    for bad in ["yes please", "1", "[]"] {
+        let error = parse(&listener(&format!("icmp_errors: {bad}"))).unwrap_err().to_string();
+        assert!(error.contains("listeners[0].icmp_errors") && error.contains("true or false"), "{error}");
+    }
+}
+
+#[test]
 fn limits_are_read_and_left_out_where_they_are_the_defaults() {
     let admin = "admin: { limits: { permissions: 9, allocations_per_address: 3, handshakes: 8, handshakes_per_address: 5 } }";
     let config = parse(&format!("version: v1\n{AUTH}\n{admin}\n")).unwrap();
@@ -56,7 +74,15 @@ fn limits_are_read_and_left_out_where_they_are_the_defaults() {
     assert_eq!(config.admin.limits, expected);
     assert_eq!(parse(&config.to_json()).unwrap(), config);
     let plain = parse(&listener("port: 3478")).unwrap().to_json();
-    for field in ["limits", "additional_address", "relay_ports", "alternate_server", "previous"] {
+    for field in [
+        "limits",
+        "icmp_errors",
+        "mobility",
+        "additional_address",
+        "relay_ports",
+        "alternate_server",
+        "previous",
+    ] {
         assert!(!plain.contains(field), "{plain}");
     }
     let error = parse(&format!("version: v1\n{AUTH}\nadmin: {{ limits: {{ channels: -1 }} }}\n"));

@@ -59,6 +59,8 @@ fn listener(name: String) -> impl Strategy<Value = Listener> {
         move |(protocol, public_address, public_port, address, port, bind, routes)| Listener {
             relay_ports: None,
             additional_address: None,
+            icmp_errors: false,
+            mobility: false,
             alternate_server: None,
             name: name.clone(),
             protocol,

@@ -98,6 +98,8 @@ fn every_field_has_its_place() {
         listeners: vec![Listener {
             relay_ports: Some("1-2".into()),
             additional_address: None,
+            icmp_errors: false,
+            mobility: false,
             alternate_server: None,
             name: "ns/gw/l".into(),
             protocol: "turn-tls".parse().unwrap(),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use turn::addr::RelayId;
+use turn::addr::{Client, RelayId};
 
 use crate::sync::{ArrayQueue, OnceLock, Waker};
 
@@ -25,6 +25,8 @@ pub(crate) struct Letter {
     pub(crate) relay: RelayId,
     pub(crate) from: SocketAddr,
     pub(crate) payload: Vec<u8>,
+    /// It is a client's datagram instead, which this worker has received.
+    pub(crate) passed_on: Option<(usize, Client)>,
 }
 
 /// A packet was given up because its receiver is busy.
@@ -39,7 +41,8 @@ impl Mailbox {
         for _ in 0..letters {
             let payload = Vec::with_capacity(LETTER);
             // There is room: it was made for them.
-            let _ = blank.push(Box::new(Letter { relay: RelayId::from_u64(0), from: nobody, payload }));
+            let letter = Letter { relay: RelayId::from_u64(0), from: nobody, payload, passed_on: None };
+            let _ = blank.push(Box::new(letter));
         }
         Self { full: ArrayQueue::new(letters), blank, waker: OnceLock::new() }
     }
@@ -51,14 +54,31 @@ impl Mailbox {
 
     /// Puts a packet in. [`Self::ring`] must follow.
     pub(crate) fn post(&self, relay: RelayId, from: SocketAddr, payload: &[u8]) -> Result<(), Displaced> {
+        self.write(payload, |letter| {
+            letter.relay = relay;
+            letter.from = from;
+            letter.passed_on = None;
+        })
+    }
+
+    /// The same for a client's datagram that `worker` has received.
+    pub(crate) fn post_datagram(
+        &self,
+        worker: usize,
+        client: Client,
+        datagram: &[u8],
+    ) -> Result<(), Displaced> {
+        self.write(datagram, |letter| letter.passed_on = Some((worker, client)))
+    }
+
+    fn write(&self, payload: &[u8], address: impl FnOnce(&mut Letter)) -> Result<(), Displaced> {
         let (letter, displaced) = match self.blank.pop() {
             Some(letter) => (Some(letter), Ok(())),
             None => (self.full.pop(), Err(Displaced)),
         };
         // All of them are in somebody's hands at this moment: then it is this packet that is given up.
         let Some(mut letter) = letter else { return Err(Displaced) };
-        letter.relay = relay;
-        letter.from = from;
+        address(&mut letter);
         letter.payload.clear();
         letter.payload.extend_from_slice(payload);
         // There is room for as many letters as there are.

@@ -3,12 +3,13 @@
 use std::io;
 use std::ops::Range;
 
-use net::{Outgoing, Parts, Slot, Span, StreamMessage, Worth};
+use net::{IcmpError, Outgoing, Parts, Slot, Span, StreamMessage, Worth};
+use stun::attribute::Icmp;
 use turn::addr::{Client, ClusterId, ListenerId, PeerAddr, RelayId};
 use turn::server::{Verdict, Via};
 
 use super::headless::Payload;
-use super::{CLIENT_BATCHES, PEER_BATCHES, Shard, Sockets, Turn, local_address};
+use super::{CLIENT_BATCHES, ICMP_BATCH, PEER_BATCHES, Shard, Sockets, Turn, local_address};
 
 /// The headers of one packet's datagrams.
 struct Heads {
@@ -85,6 +86,10 @@ impl Shard {
         place: Range<usize>,
         turn: Turn<'_>,
     ) -> bool {
+        if let Some(worker) = self.movers.worker_of(&client) {
+            self.pass_to_worker(worker, client, slot, place, turn);
+            return false;
+        }
         let mut is_control = false;
         let datagram = &self.arena.payload(slot)[place.clone()];
         match self.server.handle_client(client, datagram, turn.view, turn.now) {
@@ -98,6 +103,9 @@ impl Shard {
             Verdict::Dropped(_) => self.counters_changed = true,
         }
         self.carry_out(turn);
+        if let Some(to) = self.moving.take() {
+            self.pass_on_from_now(client, to, slot, place, turn);
+        }
         is_control
     }
 
@@ -121,6 +129,18 @@ impl Shard {
                 self.carry_out(turn);
             }
         }
+    }
+
+    /// Tells a client what ICMP has to say about what it sent to its peers. The rest of it comes up again.
+    pub(super) fn receive_icmp(&mut self, slot: usize, turn: Turn<'_>) {
+        for _ in 0..ICMP_BATCH {
+            let Some(relay) = self.sockets.relays.get(slot).and_then(Option::as_ref) else { break };
+            let Some(IcmpError { to, kind, code, mtu }) = relay.socket.take_error() else { break };
+            let icmp = Icmp { kind, code: code.into(), data: mtu };
+            self.server.handle_icmp(relay.id, to, icmp, turn.now);
+            self.counters_changed = true;
+        }
+        self.carry_out(turn);
     }
 
     /// Handles what one peer sent: a datagram, or a train of them.

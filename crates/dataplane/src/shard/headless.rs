@@ -79,6 +79,14 @@ impl ShortCut {
         }
     }
 
+    /// Puts a client's datagram into another worker's mailbox. Says whether that left all in there that was.
+    pub(super) fn post_datagram(&mut self, to: usize, from: usize, client: Client, datagram: &[u8]) -> bool {
+        let Some(neighbours) = &self.neighbours else { return false };
+        let Some(to_ring) = self.to_ring.get_mut(to) else { return false };
+        *to_ring = true;
+        neighbours.mailbox(to).post_datagram(from, client, datagram).is_ok()
+    }
+
     /// The arena's slots are given back.
     pub(super) fn forget_headers(&mut self) {
         self.headers = None;
@@ -195,7 +203,9 @@ impl Shard {
 
     /// Lets other workers know what this one's relays let through now.
     pub(super) fn publish_changes(&mut self) {
-        let Some(neighbours) = &self.short_cut.neighbours else { return };
+        let Some(neighbours) = self.short_cut.neighbours.as_ref().filter(|_| self.short_cut.is_on) else {
+            return;
+        };
         while let Some(change) = self.server.poll_change() {
             match change {
                 Change::Changed(relay) => {
@@ -217,6 +227,9 @@ impl Shard {
     }
 
     fn deliver(&mut self, letter: &Letter, turn: Turn<'_>) {
+        if let Some((from, client)) = letter.passed_on {
+            return self.handle_passed_datagram(from, client, &letter.payload, turn);
+        }
         self.make_room(1, turn);
         let (slot, at_once) = self.take_slot();
         let data = Payload::new(slot, 0, Via::MAX_HEADER_LEN, letter.payload.len());

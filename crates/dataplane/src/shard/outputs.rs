@@ -32,6 +32,13 @@ impl Shard {
                     }
                 }
                 Output::AllocationEnded { client, .. } => self.allocation_ended(client, turn),
+                Output::ClientMoved { from, to, .. } => {
+                    self.allocation_ended(from, turn);
+                    if let Some(&key) = self.stream_of.get(&to) {
+                        self.streams[key].allocated();
+                    }
+                }
+                Output::ClientGone { client } => self.release_mover(client),
                 Output::Refused(refusal) => {
                     self.counters_changed = true;
                     self.refusals.write(&refusal, turn.view, turn.now.unix);
@@ -63,6 +70,7 @@ impl Shard {
         let listener = turn.view.get(listener);
         let bind = listener.and_then(|listener| listener.bind);
         let range = listener.and_then(|listener| listener.relay_ports);
+        let keeps_errors = listener.is_some_and(|listener| listener.icmp_errors);
         let ip = relay::local_address(family, bind);
         if protocol == PeerProtocol::Tcp {
             let opened = self.open_tcp_relay(id, ip, range);
@@ -76,24 +84,27 @@ impl Shard {
                 self.reserve_ends.push_back(expires);
                 socket
             }),
-            RelayPort::Reserved(claim) => return self.claim_relay(id, &claim, turn),
+            RelayPort::Reserved(claim) => return self.claim_relay(id, &claim, keeps_errors, turn),
         };
-        let opened = opened.map(|socket| self.own(Relay { id, socket, full_at: 0 }));
+        let opened = opened.map(|socket| self.own(Relay { id, socket, full_at: 0 }, keeps_errors));
         self.server.handle_relay_opened(id, opened, turn.now);
     }
 
     /// Takes over a socket that this or another worker has opened.
-    fn claim_relay(&mut self, id: RelayId, claim: &Claim, turn: Turn<'_>) {
+    fn claim_relay(&mut self, id: RelayId, claim: &Claim, keeps_errors: bool, turn: Turn<'_>) {
         let claimed = self.reserve.claim(claim, turn.now.mono).map(|(socket, claimed)| {
-            self.own(Relay { id, socket, full_at: 0 });
+            self.own(Relay { id, socket, full_at: 0 }, keeps_errors);
             claimed
         });
         self.server.handle_relay_claimed(id, claimed, turn.now);
     }
 
     /// Receives from a socket from now on. Returns its port.
-    fn own(&mut self, relay: Relay) -> u16 {
+    fn own(&mut self, relay: Relay, keeps_errors: bool) -> u16 {
         let slot = relay.id.slot();
+        if keeps_errors && let Err(error) = relay.socket.keep_errors() {
+            tracing::error!(target: "stunner", "worker {}: a relay hears of no ICMP: {error}", self.index);
+        }
         let port = relay.socket.local_addr().port();
         if let Err(error) = self.poller.add(&relay.socket, Source::Relay(slot).token(), Interest::Read) {
             tracing::error!(target: "stunner", "worker {}: a relay is deaf: {error}", self.index);
@@ -121,5 +132,6 @@ impl Shard {
         if !self.server.has_allocation(&client) {
             self.release_session(client, turn);
         }
+        self.release_mover(client);
     }
 }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use super::{Run, Sent, Waiting};
 use crate::buffer::Arena;
 use crate::cmsg::Control;
+use crate::icmp::REPETITIONS;
 use crate::udp::{EMPTY_HEADER, EMPTY_NAME, UdpSocket, encode_name};
 
 /// Messages on their way to the kernel, each of them a train.
@@ -92,6 +93,7 @@ impl Batch {
     fn transmit(&mut self, socket: &UdpSocket, total: &mut Sent) -> (usize, Option<Refused>) {
         let mut at = 0;
         let mut dealt_with = 0;
+        let mut repetitions = 0;
         while at < self.headers.len() {
             let rest = &mut self.headers[at..];
             let sent = transmit(socket, rest);
@@ -99,11 +101,16 @@ impl Batch {
             let messages = match &result {
                 Ok(count) => *count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if repetitions < REPETITIONS && socket.is_about_another(error) => {
+                    repetitions += 1;
+                    continue;
+                }
                 // A full buffer stays full for the rest of this batch ...
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => rest.len(),
                 // ... any other error belongs to the first message of the rest.
                 Err(_) => 1,
             };
+            repetitions = 0;
             let datagrams = self.trains[at..at + messages].iter().map(|train| train.datagrams).sum();
             match result {
                 Err(error) if datagrams > 1 && error.kind() != io::ErrorKind::WouldBlock => {
@@ -173,14 +180,21 @@ fn send_alone(bytes: &[u8], to: SocketAddr, socket: &UdpSocket) -> Sent {
     let mut total = Sent::default();
     let mut name = EMPTY_NAME;
     let name_len = encode_name(&mut name, to, socket.is_ipv6());
+    let mut repetitions = 0;
     loop {
         let (descriptor, flags) = (socket.as_fd().as_raw_fd(), libc::MSG_DONTWAIT);
         let (data, name) = (bytes.as_ptr().cast(), (&raw const name).cast());
         // SAFETY: the kernel reads the lengths given of bytes and a name that live through the call.
         let sent = unsafe { libc::sendto(descriptor, data, bytes.len(), flags, name, name_len) };
         let result = usize::try_from(sent).map_err(|_| io::Error::last_os_error());
-        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
-            continue;
+        if let Err(error) = &result {
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue;
+            }
+            if repetitions < REPETITIONS && socket.is_about_another(error) {
+                repetitions += 1;
+                continue;
+            }
         }
         total.count(result, 1);
         return total;

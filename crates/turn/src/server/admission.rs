@@ -45,6 +45,8 @@ pub struct ListenerPolicy {
     pub relays_tcp: bool,
     /// What one allocation may have at a time.
     pub limits: Limits,
+    /// Whether clients may take their allocations to other addresses of theirs.
+    pub mobility: bool,
     /// Where clients of its family that ask for a relay are sent instead.
     pub alternate: Option<SocketAddr>,
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use rand_core::RngCore;
 use smallvec::SmallVec;
 use stun::attribute::{
-    AdditionalAddressFamily, AddressErrorCode, ErrorCode, EvenPort, Lifetime, RequestedAddressFamily,
-    RequestedTransport, ReservationToken, XorMappedAddress, XorRelayedAddress, types,
+    AdditionalAddressFamily, AddressErrorCode, ErrorCode, EvenPort, Lifetime, MobilityTicket,
+    RequestedAddressFamily, RequestedTransport, ReservationToken, XorMappedAddress, XorRelayedAddress, types,
 };
 use stun::{AttributeError, Class, Method};
 
 use super::admission::{AllocationRequest, Denial, PeerProtocol, Policy, QuotaUnit};
 use super::allocation::{Allocation, Birth, Live, Opening, Stage};
 use super::counters::DropReason;
+use super::mobility::Tickets;
 use super::output::{EndReason, Output, RelayError, RelayPort, Verdict};
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
@@ -88,11 +89,14 @@ impl<R: RngCore> Server<R> {
             _ => return Err(RejectReason::UnsupportedTransport.into()),
         };
 
+        // RFC 8016: a ticket is wished for that may not be had: 405.
+        let wants_ticket = self.wants_ticket(request, protocol == PeerProtocol::Tcp)?;
+
         // 4. DONT-FRAGMENT is supported, so there is nothing to refuse.
 
         // 5. RESERVATION-TOKEN excludes what was settled when the token was made: 400. An unknown token: 508.
         if let Some(token) = request.optional::<ReservationToken>()? {
-            return self.claim(request, caller, token);
+            return self.claim(request, caller, token, wants_ticket);
         }
 
         // 6. to 9. The families and the port.
@@ -118,6 +122,7 @@ impl<R: RngCore> Server<R> {
             lifetime: wish.lifetime,
             token,
             refused: None,
+            ticket: wants_ticket.then(|| self.mint_ticket()),
         };
 
         // 9. The second one. That it cannot be had is no reason to refuse the first.
@@ -166,6 +171,7 @@ impl<R: RngCore> Server<R> {
         request: &Request<'_>,
         caller: &Caller<'_>,
         token: ReservationToken,
+        wants_ticket: bool,
     ) -> Result<Verdict<'static>, Reject> {
         let settled = [types::EVEN_PORT, types::REQUESTED_ADDRESS_FAMILY, types::ADDITIONAL_ADDRESS_FAMILY];
         if settled.into_iter().any(|kind| request.message.has(kind)) {
@@ -176,6 +182,7 @@ impl<R: RngCore> Server<R> {
             lifetime: lifetime_of(request.optional::<Lifetime>()?).as_secs() as u32,
             token: None,
             refused: None,
+            ticket: wants_ticket.then(|| self.mint_ticket()),
         };
         let port = RelayPort::Reserved(claim(request, caller, token));
         let (ip, unit, family) = (None, QuotaUnit::none(), default_family(request));
@@ -244,7 +251,11 @@ impl<R: RngCore> Server<R> {
         let (signer, client) = (opening.signer.clone(), allocation.client);
         let lifetime = Duration::from_secs(u64::from(allocation.birth.lifetime));
         let relayed = RelayedAddr::new(relayed);
+        let ticket = allocation.birth.ticket;
         self.table.opened(id, Live { relayed, expires: now.mono + lifetime }, unit);
+        if let Some(current) = ticket {
+            self.table.renew_ticket(id, Tickets { current, former: None });
+        }
         self.outputs.push_back(Output::AllocationCreated { client, relay: id, relayed });
         Some(signer)
     }
@@ -293,7 +304,7 @@ impl<R: RngCore> Server<R> {
         let lives = [Some(allocation), twin].into_iter().flatten().filter_map(Allocation::live);
         let mut relayed: SmallVec<[SocketAddr; 2]> = lives.map(|live| live.relayed.get()).collect();
         relayed.sort_unstable();
-        let Birth { transaction, lifetime, token, refused } = allocation.birth;
+        let Birth { transaction, lifetime, token, refused, ticket } = allocation.birth;
         let client = allocation.client;
         let head = Head { client, class: Class::Success, method: Method::Allocate, transaction };
         respond::send(&mut self.outputs, head, signer.tail(), |writer| {
@@ -304,6 +315,9 @@ impl<R: RngCore> Server<R> {
             writer.put(&XorMappedAddress(client.remote()))?;
             if let Some(token) = token {
                 writer.put(&token)?;
+            }
+            if let Some(ticket) = ticket {
+                writer.put(&MobilityTicket(&ticket.0))?;
             }
             if let Some((family, reason)) = refused
                 && let Ok(error) = ErrorCode::new(reason.code(), "")
@@ -400,6 +414,9 @@ impl<R: RngCore> Server<R> {
     pub(super) fn end(&mut self, relay: RelayId, reason: EndReason) {
         let Some(allocation) = self.table.remove(relay) else { return };
         let client = allocation.client;
+        if let (Some(client), None) = (allocation.moving, allocation.twin) {
+            self.outputs.push_back(Output::ClientGone { client });
+        }
         if allocation.live().is_some() {
             self.outputs.push_back(Output::AllocationEnded { client, relay, reason });
         }

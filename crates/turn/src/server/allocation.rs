@@ -10,6 +10,8 @@ use stun::attribute::ReservationToken;
 use super::admission::{PeerProtocol, QuotaUnit};
 use super::connection::Connection;
 use super::forwarding::{ChannelKey, PermissionKey};
+use super::icmp::IcmpBudget;
+use super::mobility::{Ticket, Tickets};
 use super::reject::RejectReason;
 use crate::addr::{Client, Family, RelayId, RelayedAddr};
 use crate::credentials::Signer;
@@ -27,6 +29,11 @@ pub(super) struct Allocation {
     pub(super) connections: Option<Vec<Connection>>,
     /// The one of the other family that the same request asked for, while there is one. It has a life of its own.
     pub(super) twin: Option<RelayId>,
+    pub(super) icmp: IcmpBudget,
+    /// Of a client that may move.
+    pub(super) tickets: Option<Tickets>,
+    /// Where the client says that it is now.
+    pub(super) moving: Option<Client>,
     /// Held only to be dropped.
     pub(super) unit: QuotaUnit,
 }
@@ -41,6 +48,8 @@ pub(super) struct Birth {
     pub(super) token: Option<ReservationToken>,
     /// The family that was asked for besides and not given, and why.
     pub(super) refused: Option<(Family, RejectReason)>,
+    /// The ticket, if one was asked for.
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// Whether the relay socket is there yet.
@@ -86,7 +95,20 @@ impl Allocation {
     /// An allocation without permissions and channels.
     pub(super) fn new(client: Client, user: Box<str>, birth: Birth, stage: Stage, unit: QuotaUnit) -> Self {
         let (permissions, channels) = (SmallVec::new(), SmallVec::new());
-        Self { client, user, birth, stage, permissions, channels, connections: None, twin: None, unit }
+        Self {
+            client,
+            user,
+            birth,
+            stage,
+            permissions,
+            channels,
+            connections: None,
+            twin: None,
+            icmp: IcmpBudget::default(),
+            tickets: None,
+            moving: None,
+            unit,
+        }
     }
 
     /// The same for this protocol; UDP is the one it is made for.

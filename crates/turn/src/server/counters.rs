@@ -37,13 +37,17 @@ pub enum DropReason {
     PeerForbidden,
     /// The allocation has as many connections with peers as it may have.
     TooManyConnections,
+    /// An ICMP error of a kind that clients are not told about.
+    IcmpKind,
+    /// An ICMP error withheld, because the client has had its share of them.
+    IcmpBudget,
     /// An error response withheld, because its destination has not proved that it asked and has had its share.
     ReplyBudget,
 }
 
 impl DropReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::NotTurn,
         Self::Malformed,
         Self::WrongFingerprint,
@@ -60,6 +64,8 @@ impl DropReason {
         Self::PeerRefused,
         Self::PeerForbidden,
         Self::TooManyConnections,
+        Self::IcmpKind,
+        Self::IcmpBudget,
         Self::ReplyBudget,
     ];
 }

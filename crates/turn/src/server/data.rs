@@ -24,7 +24,11 @@ impl<R: RngCore> Server<R> {
         let Ok(ChannelData { channel, data }) = ChannelData::parse(packet) else {
             return self.drop(DropReason::Malformed);
         };
-        match self.table.forwarding().by_channel(client, channel, now.mono) {
+        let mut found = self.table.forwarding().by_channel(client, channel, now.mono);
+        if found == Err(DropReason::NoAllocation) && self.complete_move(client) {
+            found = self.table.forwarding().by_channel(client, channel, now.mono);
+        }
+        match found {
             Ok(ToPeer { relay, peer, cluster }) => {
                 Verdict::ToPeer { relay, peer, payload: data, cluster, dont_fragment: false }
             }
@@ -40,10 +44,11 @@ impl<R: RngCore> Server<R> {
         policy: &impl Policy,
         now: Now,
     ) -> Verdict<'p> {
-        match self.sent(client, message, policy, now) {
-            Ok(verdict) => verdict,
-            Err(reason) => self.drop(reason),
+        let mut sent = self.sent(client, message, policy, now);
+        if sent == Err(DropReason::NoAllocation) && self.complete_move(client) {
+            sent = self.sent(client, message, policy, now);
         }
+        sent.unwrap_or_else(|reason| self.drop(reason))
     }
 
     fn sent<'p>(

@@ -316,6 +316,34 @@ impl Forwarding {
         });
     }
 
+    /// Ties an attached relay and its channels to another client.
+    pub(super) fn reattach(
+        &mut self,
+        id: RelayId,
+        client: Client,
+        keys: impl Iterator<Item = ChannelKey> + Clone,
+    ) {
+        let slot = id.slot() as u32;
+        let Self { hash, relays, channels, by_client, by_number, .. } = self;
+        let Some(relay) = relays[id.slot()].as_mut() else { return };
+        let before = std::mem::replace(&mut relay.client, client);
+        by_client.remove(hash.hash_one(before), slot);
+        by_client.insert(hash.hash_one(client), slot, |slot| {
+            relays[slot as usize].as_ref().map_or(0, |relay| hash.hash_one(relay.client))
+        });
+        for key in keys.clone() {
+            by_number.remove(hash.hash_one((&before, channels[key.0 as usize].number)), key.0);
+        }
+        let number_hash = |channel: &Channel| {
+            let relay = relays[channel.slot as usize].as_ref();
+            relay.map_or(0, |relay| hash.hash_one((&relay.client, channel.number)))
+        };
+        for key in keys {
+            let own = number_hash(&channels[key.0 as usize]);
+            by_number.insert(own, key.0, |key| number_hash(&channels[key as usize]));
+        }
+    }
+
     /// Lets an attached relay forward, now that its socket is open.
     pub(super) fn publish(&mut self, id: RelayId, live: Live) {
         let Self { hash, relays, by_relayed, .. } = self;

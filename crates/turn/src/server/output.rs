@@ -190,13 +190,27 @@ pub enum Output {
         /// The connection with the peer.
         connection: ConnectionId,
     },
-    /// Hand a client's connection to another server of the process, which is to handle the frame just handled and
-    /// whatever follows it: that server has the connection with a peer that the client asks for.
+    /// Hand a client to another server of the process, which is to handle the packet just handled and whatever follows
+    /// it: that server has the connection with a peer, or the allocation, that the client asks for.
     MoveClient {
         /// The client.
         client: Client,
         /// The number of the server, see [`Settings::member`](super::Settings::member).
         to: u8,
+    },
+    /// A client has moved: an allocation that was on one 5-tuple is on another one.
+    ClientMoved {
+        /// Its relay socket.
+        relay: RelayId,
+        /// Where it was.
+        from: Client,
+        /// Where it is.
+        to: Client,
+    },
+    /// A client that was about to move to this 5-tuple will not.
+    ClientGone {
+        /// Where it would have been.
+        client: Client,
     },
     /// An allocation began to live.
     AllocationCreated {

@@ -2,9 +2,10 @@
 
 use rand_core::RngCore;
 use stun::AttributeError;
-use stun::attribute::{Lifetime, RequestedAddressFamily};
+use stun::attribute::{Lifetime, MobilityTicket, RequestedAddressFamily};
 
 use super::allocation::Own;
+use super::mobility::Found;
 use super::output::{EndReason, Verdict};
 use super::reject::{Reject, RejectReason};
 use super::request::Request;
@@ -21,7 +22,14 @@ impl<R: RngCore> Server<R> {
         request: &Request<'_>,
         caller: &Caller<'_>,
     ) -> Result<Verdict<'static>, Reject> {
-        let own = self.own(request, caller)?;
+        // RFC 8016: a ticket names the allocation of a client that has moved, and is renewed.
+        let (own, ticket) = match request.optional::<MobilityTicket<'_>>()? {
+            None => (self.own(request, caller)?, None),
+            Some(MobilityTicket(ticket)) => match self.admit_moved(request, caller, ticket)? {
+                Found::Here(own, ticket) => (own, Some(ticket)),
+                Found::Elsewhere(verdict) => return Ok(verdict),
+            },
+        };
 
         // 1. The family is one there is no allocation of: 443. Without one, all there is of the client's is meant.
         let family = match request.message.get::<RequestedAddressFamily>() {
@@ -48,6 +56,9 @@ impl<R: RngCore> Server<R> {
         };
         respond::success(&mut self.outputs, request, caller.signer.tail(), |writer| {
             writer.put(&Lifetime(granted))?;
+            if let Some(ticket) = ticket.filter(|_| granted > 0) {
+                writer.put(&MobilityTicket(&ticket.0))?;
+            }
             Ok(())
         });
         Ok(Verdict::Control)

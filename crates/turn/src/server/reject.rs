@@ -76,11 +76,15 @@ pub enum RejectReason {
     Draining,
     /// The process has as many allocations as it can carry.
     Capacity,
+    /// The client wants to be able to move, which the listener does not allow, or not for TCP relays.
+    MobilityForbidden,
+    /// A client that says it has moved has an allocation where it is.
+    NotMoved,
 }
 
 impl RejectReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::Unauthenticated,
         Self::WrongCredentials,
         Self::StaleNonce,
@@ -116,6 +120,8 @@ impl RejectReason {
         Self::NoRelay,
         Self::Draining,
         Self::Capacity,
+        Self::MobilityForbidden,
+        Self::NotMoved,
     ];
 
     /// The error code of the response,
@@ -132,9 +138,11 @@ impl RejectReason {
             | Self::UnsupportedMethod
             | Self::InvalidChannel
             | Self::ChannelConflict
-            | Self::UnknownConnection => 400,
+            | Self::UnknownConnection
+            | Self::NotMoved => 400,
             Self::Unauthenticated | Self::WrongCredentials => 401,
             Self::PeerRefused | Self::PeerForbidden | Self::ClientForbidden => 403,
+            Self::MobilityForbidden => 405,
             Self::UnknownAttribute => 420,
             Self::NoAllocation | Self::AllocationExists => 437,
             Self::StaleNonce => 438,
@@ -212,6 +220,10 @@ impl RejectReason {
             Self::NoRelay => "no relay socket could be had; see relay_ports and the limit of open files",
             Self::Draining => "the process is about to end and takes nothing new",
             Self::Capacity => "the process has as many allocations as it can carry",
+            Self::MobilityForbidden => {
+                "clients of the listener may not move, and those with TCP relays never; see mobility"
+            }
+            Self::NotMoved => "the client says that it has moved, and has an allocation where it is",
         }
     }
 

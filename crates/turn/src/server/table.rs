@@ -15,6 +15,7 @@ use super::connection::{self, Connection};
 use super::counters::DropReason;
 use super::deadlines::Deadlines;
 use super::forwarding::{Change, ChannelKey, Forwarding, Inbound, PermissionKey};
+use super::mobility::{Ticket, Tickets};
 use super::output::{Deadline, DeadlineReason};
 use super::reject::RejectReason;
 use crate::addr::{Client, ClusterId, ConnectionId, Family, PeerAddr, RelayId, RelayedAddr};
@@ -30,6 +31,10 @@ pub(super) struct Table {
     changes: Option<VecDeque<Change>>,
     /// Whose a TCP connection with a peer is.
     connections: HashMap<ConnectionId, RelayId, RandomState>,
+    /// Which allocation a ticket is for; either one if there are two.
+    tickets: HashMap<Ticket, RelayId, RandomState>,
+    /// Which allocation is moving to a 5-tuple; either one if there are two.
+    movers: HashMap<Client, RelayId, RandomState>,
 }
 
 struct Slot {
@@ -58,6 +63,8 @@ impl Table {
             live: 0,
             changes: is_observed.then(VecDeque::new),
             connections: HashMap::default(),
+            tickets: HashMap::default(),
+            movers: HashMap::default(),
         }
     }
 
@@ -98,9 +105,9 @@ impl Table {
         self.slots.get(id.slot()).filter(|slot| slot.generation == id.generation())?.holder.as_ref()
     }
 
-    /// The allocation on a 5-tuple, with or without its socket; either one if there are two.
+    /// The allocation on a 5-tuple or on its way there, with or without its socket; either one if there are two.
     pub(super) fn allocation_of(&self, client: &Client) -> Option<(RelayId, &Allocation)> {
-        let id = self.forwarding.relay_of(client)?;
+        let id = self.forwarding.relay_of(client).or_else(|| self.mover_to(client))?;
         Some((id, self.allocation(id)?))
     }
 
@@ -169,6 +176,7 @@ impl Table {
         if let Some(twin) = allocation.twin.and_then(|twin| allocation_in(&mut self.slots, twin)) {
             twin.twin = None;
         }
+        self.leave_to_twin(&allocation);
         let slot = &mut self.slots[id.slot()];
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.slot() as u32);
@@ -353,6 +361,89 @@ fn clear_away(allocation: &mut Allocation, forwarding: &mut Forwarding, now: Ins
     });
 }
 
+/// Allocations that move.
+impl Table {
+    pub(super) fn relay_by_ticket(&self, ticket: Ticket) -> Option<RelayId> {
+        self.tickets.get(&ticket).copied()
+    }
+
+    /// Gives an allocation, and its twin, other tickets.
+    pub(super) fn renew_ticket(&mut self, id: RelayId, tickets: Tickets) {
+        let Some(allocation) = allocation_in(&mut self.slots, id) else { return };
+        let (before, twin) = (allocation.tickets.replace(tickets), allocation.twin);
+        if let Some(twin) = twin.and_then(|twin| allocation_in(&mut self.slots, twin)) {
+            twin.tickets = Some(tickets);
+        }
+        for ticket in before.iter().flat_map(Tickets::iter) {
+            self.tickets.remove(&ticket);
+        }
+        self.tickets.extend(tickets.iter().map(|ticket| (ticket, id)));
+    }
+
+    /// Leaves to its twin, if it has one, what leads to an allocation that is taken out.
+    fn leave_to_twin(&mut self, allocation: &Allocation) {
+        for ticket in allocation.tickets.iter().flat_map(Tickets::iter) {
+            let _ = match allocation.twin {
+                Some(twin) => self.tickets.insert(ticket, twin),
+                None => self.tickets.remove(&ticket),
+            };
+        }
+        if let Some(client) = allocation.moving {
+            let _ = match allocation.twin {
+                Some(twin) => self.movers.insert(client, twin),
+                None => self.movers.remove(&client),
+            };
+        }
+    }
+
+    /// The allocation that is moving to a 5-tuple.
+    pub(super) fn mover_to(&self, client: &Client) -> Option<RelayId> {
+        if self.movers.is_empty() { None } else { self.movers.get(client).copied() }
+    }
+
+    /// Has an allocation, and its twin, move to a 5-tuple that has none. Returns where they have been moving to so far,
+    /// if that was elsewhere.
+    pub(super) fn begin_move(&mut self, id: RelayId, client: Client) -> Option<Client> {
+        let before = self.set_moving(id, Some(client));
+        self.movers.insert(client, id);
+        before.filter(|before| *before != client)
+    }
+
+    /// Has an allocation, and its twin, stay where they are.
+    pub(super) fn cancel_move(&mut self, id: RelayId) {
+        self.set_moving(id, None);
+    }
+
+    fn set_moving(&mut self, id: RelayId, to: Option<Client>) -> Option<Client> {
+        let allocation = allocation_in(&mut self.slots, id)?;
+        let (before, twin) = (std::mem::replace(&mut allocation.moving, to), allocation.twin);
+        if let Some(twin) = twin.and_then(|twin| allocation_in(&mut self.slots, twin)) {
+            twin.moving = to;
+        }
+        if let Some(before) = &before {
+            self.movers.remove(before);
+        }
+        before
+    }
+
+    /// Has an allocation arrive where it was moving to: no longer by way of where it was. Its twin is not touched.
+    /// Returns both 5-tuples.
+    pub(super) fn complete_move(&mut self, id: RelayId) -> Option<(Client, Client)> {
+        let allocation = allocation_in(&mut self.slots, id)?;
+        let to = allocation.moving.take()?;
+        let from = std::mem::replace(&mut allocation.client, to);
+        self.forwarding.reattach(id, to, allocation.channels.iter().map(|bound| bound.key));
+        if let Some(tickets) = &mut allocation.tickets
+            && let Some(former) = tickets.former.take()
+        {
+            self.tickets.remove(&former);
+        }
+        self.movers.remove(&to);
+        self.note(Change::Changed(id));
+        Some((from, to))
+    }
+}
+
 /// TCP connections with peers.
 impl Table {
     pub(super) fn connection(&self, id: ConnectionId) -> Option<(RelayId, &Connection)> {
@@ -423,6 +514,11 @@ impl Table {
             self.forwarding.channel_key(slot, number).map(|key| channel(key).peer()),
             self.forwarding.channel_key_by_peer(slot, peer).map(|key| channel(key).number()),
         )
+    }
+
+    /// Takes one ICMP error out of a client's share of them.
+    pub(super) fn spend_icmp(&mut self, id: RelayId, now: Instant) -> bool {
+        allocation_in(&mut self.slots, id).is_some_and(|allocation| allocation.icmp.spend(now))
     }
 
     /// Whether an allocation has this channel.

@@ -57,7 +57,6 @@ fn attributes_that_can_be_ignored_are_ignored() {
     let strange = |ask: Ask| {
         ask.with_raw(0x8777, b"odd")
             .with_raw(types::SOFTWARE, b"a client")
-            .with_raw(types::MOBILITY_TICKET, b"")
             .with_raw(types::XOR_MAPPED_ADDRESS, b"broken")
             .with_raw(types::ERROR_CODE, &[0, 0, 4, 0])
             .with_raw(types::DATA, b"")

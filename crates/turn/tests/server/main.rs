@@ -16,6 +16,8 @@ mod data;
 mod dual;
 mod expiry;
 mod headless;
+mod icmp;
+mod mobility;
 mod model;
 mod permission;
 mod quota;

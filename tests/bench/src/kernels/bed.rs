@@ -108,6 +108,7 @@ impl Bed {
             relay_v6: None,
             relays_tcp: false,
             limits: Limits::default(),
+            mobility: false,
             alternate: None,
         });
         let now = Now::new(Instant::now(), 1_800_000_000);

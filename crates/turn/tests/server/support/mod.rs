@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use stun::attribute::{
-    ConnectionId as ConnectionIdAttribute, ErrorCode, ReservationToken, XorRelayedAddress, types,
+    ConnectionId as ConnectionIdAttribute, ErrorCode, Icmp, ReservationToken, XorRelayedAddress, types,
 };
 use stun::{ChannelData, ChannelNumber, Class, Key, Message, TransactionId};
 use turn::addr::{Client, ConnectionId, ListenerId, RelayId};
@@ -272,6 +272,13 @@ impl World {
         self.drain(None)
     }
 
+    /// The network reports an error about what a relay has sent to a peer.
+    pub(crate) fn icmp(&mut self, relay: usize, peer: &str, [kind, code]: [u8; 2], data: u32) -> Lines {
+        let icmp = Icmp { kind, code: code.into(), data };
+        self.server.handle_icmp(self.relay(relay), addr(peer), icmp, self.now);
+        self.drain(None)
+    }
+
     /// A refusal that is dropped without a word.
     pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
         self.server.counters().drops(reason)
@@ -426,6 +433,10 @@ impl World {
                 format!("close connection {}", self.connection_number(connection))
             }
             Output::MoveClient { client, to } => format!("move {} to server {to}", self.name(client)),
+            Output::ClientMoved { relay, from, to } => {
+                format!("moved {} to {}: relay {}", self.name(from), self.name(to), self.number(relay))
+            }
+            Output::ClientGone { client } => format!("gone {}", self.name(client)),
             Output::AllocationCreated { client, relay, relayed } => {
                 format!("created {}: relay {} at {}", self.name(client), self.number(relay), relayed.get())
             }
@@ -493,6 +504,12 @@ fn numbered(number: u64) -> TransactionId {
     let mut id = [0x5a; 12];
     id[..8].copy_from_slice(&number.to_be_bytes());
     TransactionId::new(id)
+}
+
+/// The ticket of the last answer.
+pub(crate) fn ticket(world: &World) -> Vec<u8> {
+    let message = Message::parse(world.replies.last().unwrap()).unwrap();
+    message.raw(types::MOBILITY_TICKET).unwrap().to_vec()
 }
 
 /// The token of the last Allocate answer.

@@ -95,6 +95,7 @@ pub(crate) fn listener(transport: Transport) -> ListenerPolicy {
         relay_v6: None,
         relays_tcp: transport != Transport::Udp,
         limits: Limits::default(),
+        mobility: false,
         alternate: None,
     }
 }

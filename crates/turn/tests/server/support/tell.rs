@@ -1,8 +1,8 @@
 //! What the server sends, in words.
 
 use stun::attribute::{
-    AddressErrorCode, AlternateServer, Data, ErrorCode, Lifetime, PasswordAlgorithms, UnknownAttributes,
-    XorMappedAddress, XorPeerAddress, types,
+    AddressErrorCode, AlternateServer, Data, ErrorCode, Icmp, Lifetime, PasswordAlgorithms,
+    UnknownAttributes, XorMappedAddress, XorPeerAddress, types,
 };
 use stun::{ChannelData, Class, Key, Message, Method};
 use turn::credentials::Algorithm;
@@ -37,6 +37,10 @@ pub(super) fn tell_attribute(message: &Message<'_>, kind: u16, [md5, sha256]: &[
             format!("mapped {}", message.get::<XorMappedAddress>().unwrap().unwrap().0)
         }
         types::XOR_PEER_ADDRESS => format!("peer {}", message.get::<XorPeerAddress>().unwrap().unwrap().0),
+        types::ICMP => {
+            let Icmp { kind, code, data } = message.get().unwrap().unwrap();
+            format!("ICMP {kind}/{code}/{data}")
+        }
         types::LIFETIME => format!("lifetime {}", message.get::<Lifetime>().unwrap().unwrap().0),
         types::ALTERNATE_SERVER => {
             format!("at {}", message.get::<AlternateServer>().unwrap().unwrap().0)
@@ -47,6 +51,7 @@ pub(super) fn tell_attribute(message: &Message<'_>, kind: u16, [md5, sha256]: &[
             "realm".into()
         }
         types::RESERVATION_TOKEN => "token".into(),
+        types::MOBILITY_TICKET => "ticket".into(),
         types::UNKNOWN_ATTRIBUTES => {
             let unknown = message.get::<UnknownAttributes<'_>>().unwrap().unwrap();
             let unknown: Vec<String> = unknown.iter().map(|kind| format!("{kind:#06x}")).collect();
