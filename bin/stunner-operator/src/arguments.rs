@@ -40,6 +40,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
     reference_grants: bool,
 
+    /// Call a Gateway programmed only when a pod of its dataplane is ready
+    #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
+    await_dataplane: bool,
+
     /// Domain of the cluster's Services
     #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
@@ -200,6 +204,7 @@ impl Arguments {
             },
             cluster_domain: self.cluster_domain.clone(),
             reference_grants: self.reference_grants,
+            await_dataplane: self.await_dataplane,
             discovery_address: self.advertised()?,
             dataplane_image: self.dataplane_image.clone(),
             label_filter: label_filter.unwrap_or(defaults.label_filter.clone()),

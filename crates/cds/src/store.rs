@@ -83,7 +83,7 @@ impl Store {
     /// Makes `configs` the whole content. Entries that are the same already do not count as changed, and ids that are
     /// not `namespace/name` are left out.
     pub fn set(&self, configs: BTreeMap<String, Config>) {
-        self.update(|state| {
+        self.change(|state| {
             let gone: Vec<String> =
                 state.current().map(|(id, _)| id).filter(|id| !configs.contains_key(*id)).cloned().collect();
             for id in gone {
@@ -97,12 +97,17 @@ impl Store {
 
     /// Sets the configuration of one gateway; does nothing if the id is not `namespace/name`.
     pub fn insert(&self, id: impl Into<String>, config: Config) {
-        self.update(|state| state.put(id.into(), Some(config)));
+        self.change(|state| state.put(id.into(), Some(config)));
+    }
+
+    /// Sets or removes the configurations of some gateways at once.
+    pub fn update(&self, configs: impl IntoIterator<Item = (String, Option<Config>)>) {
+        self.change(|state| configs.into_iter().for_each(|(id, config)| state.put(id, config)));
     }
 
     /// Removes the configuration of one gateway.
     pub fn remove(&self, id: &str) {
-        self.update(|state| state.put(id.to_owned(), None));
+        self.change(|state| state.put(id.to_owned(), None));
     }
 
     /// The configuration of one gateway.
@@ -119,10 +124,16 @@ impl Store {
 
     /// Says that a node has another address than before, so that its subscribers look again.
     pub fn touch_node(&self, node: &str) {
-        self.update(|state| {
+        self.change(|state| {
             state.version += 1;
             state.nodes.insert(node.to_owned(), state.version);
         });
+    }
+
+    /// How many follow changes.
+    pub fn watchers(&self) -> usize {
+        let state = self.shared.lock();
+        state.positions.iter().filter(|position| position.strong_count() > 0).count()
     }
 
     /// What to say about the licence.
@@ -153,7 +164,7 @@ impl Store {
         }
     }
 
-    fn update(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.shared.lock();
         change(&mut state);
         state.forget();

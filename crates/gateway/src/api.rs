@@ -18,10 +18,10 @@ use serde_json::Value;
 
 pub use self::{
     core::{
-        ConfigMap, DaemonSet, Deployment, Endpoint, EndpointAddress, EndpointSlice, EndpointSubset,
-        Endpoints, Ingress, IngressPort, LoadBalancer, Namespace, Node, NodeAddress, NodeCondition,
-        NodeStatus, Secret, SecretBytes, SecretText, Service, ServicePort, ServiceSpec, ServiceStatus,
-        WorkloadSpec,
+        ConfigMap, DaemonSet, DaemonSetStatus, Deployment, DeploymentStatus, Endpoint, EndpointAddress,
+        EndpointSlice, EndpointSubset, Endpoints, Ingress, IngressPort, LoadBalancer, Namespace, Node,
+        NodeAddress, NodeCondition, NodeStatus, Secret, SecretBytes, SecretText, Service, ServicePort,
+        ServiceSpec, ServiceStatus, WorkloadSpec,
     },
     dataplane::{Dataplane, DataplaneSpec},
     gateway_config::{GatewayConfig, GatewayConfigSpec, SecretRef},
@@ -35,7 +35,7 @@ pub use self::{
         AllowedRoutes, Gateway, GatewayAddress, GatewayClass, GatewayClassSpec, GatewayClassStatus,
         GatewaySpec, GatewayStatus, GrantFrom, GrantTo, LabelRequirement, LabelSelector, Listener,
         ListenerStatus, ListenerTls, ParametersRef, ReferenceGrant, ReferenceGrantSpec, RouteKind,
-        RouteNamespaces,
+        RouteNamespaces, SupportedFeature,
     },
 };
 

@@ -75,7 +75,7 @@ pub fn merge(old: &[Condition], new: &[Condition], now: &str) -> Vec<Condition> 
 
 /// The status of a GatewayClass to write.
 pub fn merge_class(old: &GatewayClassStatus, new: &GatewayClassStatus, now: &str) -> GatewayClassStatus {
-    GatewayClassStatus { conditions: merge(&old.conditions, &new.conditions, now) }
+    GatewayClassStatus { conditions: merge(&old.conditions, &new.conditions, now), ..new.clone() }
 }
 
 /// The status of a Gateway to write. Listeners that are gone go; foreign conditions of those that stay, stay.

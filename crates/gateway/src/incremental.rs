@@ -21,8 +21,8 @@ use crate::{
 pub enum Extent {
     /// All there is.
     Everything,
-    /// These Gateways, and the routes that name them or reach what has changed.
-    Gateways(BTreeSet<Key>),
+    /// Some Gateways and routes.
+    Part(Touched),
 }
 
 /// A rendering that is kept up to date.
@@ -67,7 +67,7 @@ impl Incremental {
         part.rendered = render(&part.snapshot, settings);
         part.rendered.keep_last_good(&self.rendered, settings);
         self.replace(part.rendered, &touched);
-        Extent::Gateways(touched.gateways)
+        Extent::Part(touched)
     }
 
     /// Works out what has to be rendered because of one object, before and after its change. False for one that reaches
@@ -162,14 +162,29 @@ fn put<K: Ord + Clone, V: Clone>(all: &mut BTreeMap<K, V>, part: &BTreeMap<K, V>
     }
 }
 
-/// What has to be rendered.
-#[derive(Debug, Default)]
-struct Touched {
-    gateways: BTreeSet<Key>,
-    routes: BTreeSet<RouteKey>,
+/// What a change reaches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Gateways that were rendered.
+    pub gateways: BTreeSet<Key>,
+    /// The routes that name them or reach what has changed.
+    pub routes: BTreeSet<RouteKey>,
 }
 
 impl Touched {
+    /// Everything that may have to be written for the sake of these: themselves, for their statuses, and what is created
+    /// for the Gateways.
+    pub fn objects(&self) -> impl Iterator<Item = ObjectRef> {
+        let gateways = self.gateways.iter().flat_map(|key| {
+            std::iter::once(ObjectRef::to::<Gateway>(key.clone())).chain(deletable(&links::workload(key)))
+        });
+        let routes = self.routes.iter().map(|route| match route.api {
+            RouteApi::Stunner => ObjectRef::to::<UdpRoute>(route.key.clone()),
+            RouteApi::Gateway => ObjectRef::to::<GatewayUdpRoute>(route.key.clone()),
+        });
+        gateways.chain(routes)
+    }
+
     /// A Gateway, and the statuses of the routes that name it.
     fn gateway(&mut self, index: &Index, gateway: &Key) {
         self.gateways.insert(gateway.clone());

@@ -25,7 +25,7 @@ mod rendered;
 mod settings;
 mod snapshot;
 
-pub use incremental::{Extent, Incremental};
+pub use incremental::{Extent, Incremental, Touched};
 pub use overview::{GatewayRow, ListenerRow, Overview, ParentRow, RouteRow, Verdict};
 pub use problem::{Finding, Problem, Transport};
 pub use render::{finalize, render};

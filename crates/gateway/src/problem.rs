@@ -136,6 +136,9 @@ pub enum Finding {
     /// An object we would create exists and belongs to somebody else.
     #[error("{0} exists already and is not ours")]
     NameTaken(ObjectRef),
+    /// No pod of the dataplane is ready.
+    #[error("no pod of the dataplane is ready")]
+    NoReadyPod,
     /// The rendered configuration is not one a dataplane would take.
     #[error("no usable configuration: {0}")]
     Unrenderable(String),
@@ -258,6 +261,7 @@ impl Finding {
             Self::UnknownValue { known, .. } => known,
             Self::BadAnnotation { .. } => "correct or remove it",
             Self::NameTaken(_) => "rename the Gateway or the object",
+            Self::NoReadyPod => "look at the pods of its workload",
             Self::Unrenderable(_) => "correct the fields it names",
             Self::BadName(_) => "use lower-case letters, digits, '-' and '.'",
             Self::DuplicateListener(_) => "rename one of them",

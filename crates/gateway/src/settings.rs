@@ -32,6 +32,10 @@ pub struct Settings {
     /// Whether Gateways get the condition `Ready` as well, which clusters with Gateway API 0.5 print as their READY
     /// column.
     pub ready_condition: bool,
+    /// Whether the API server has a place for the features that a GatewayClass supports.
+    pub supported_features: bool,
+    /// Whether a Gateway is programmed only when a pod of its dataplane is ready.
+    pub await_dataplane: bool,
 }
 
 /// Who runs the dataplane.
@@ -73,6 +77,8 @@ impl Default for Settings {
             label_filter: owned(&names::LABEL_FILTER),
             annotation_filter: owned(&names::ANNOTATION_FILTER),
             ready_condition: false,
+            supported_features: false,
+            await_dataplane: false,
         }
     }
 }

@@ -3,11 +3,14 @@
 
 mod strategies;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gateway::{
-    Extent, Incremental, Rendered, Settings, Snapshot, Stored, Visitor,
-    api::{Key, ObjectRef, Type, from_value},
+    Extent, Incremental, Rendered, RouteApi, RouteKey, Settings, Snapshot, Stored, Touched, Visitor,
+    api::{
+        DaemonSet, Deployment, Gateway, GatewayClass, GatewayUdpRoute, Key, ObjectRef, Resource, Service,
+        Type, UdpRoute, from_value,
+    },
     render,
 };
 use proptest::prelude::*;
@@ -33,7 +36,13 @@ proptest! {
             let changes = objects.into_iter().map(Change::Put).chain(removals.into_iter().map(Change::Remove));
             for change in changes {
                 let changed = change.apply(&mut snapshot);
-                incremental.update(&snapshot, &settings, &changed);
+                let before = incremental.rendered().clone();
+                if let Extent::Part(touched) = incremental.update(&snapshot, &settings, &changed) {
+                    let objects: BTreeSet<_> = touched.objects().collect();
+                    for target in differences(&before, incremental.rendered()) {
+                        prop_assert!(objects.contains(&target), "{target} is different and was not touched");
+                    }
+                }
                 let mut rendered = render(&snapshot, &settings);
                 rendered.keep_last_good(&whole, &settings);
                 whole = rendered;
@@ -80,9 +89,37 @@ fn w04_a_pod_costs_the_gateways_that_reach_it() {
     );
     slice["metadata"]["labels"] = json!({"kubernetes.io/service-name": "s3"});
     let changed = put(&mut snapshot, slice);
-    let touched = BTreeSet::from([Key::new("n", "g3")]);
-    assert_eq!(incremental.update(&snapshot, &settings, &changed), Extent::Gateways(touched));
+    let touched = Touched {
+        gateways: BTreeSet::from([Key::new("n", "g3")]),
+        routes: BTreeSet::from([RouteKey { api: RouteApi::Stunner, key: Key::new("n", "r3") }]),
+    };
+    assert_eq!(incremental.update(&snapshot, &settings, &changed), Extent::Part(touched));
     assert_eq!(incremental.rendered().configs["n/g3"].clusters[0].endpoints, ["10.0.0.1"]);
+}
+
+/// What of two renderings is written differently.
+fn differences(before: &Rendered, after: &Rendered) -> BTreeSet<ObjectRef> {
+    fn of<R: Resource, V: PartialEq>(
+        before: &BTreeMap<Key, V>,
+        after: &BTreeMap<Key, V>,
+    ) -> impl Iterator<Item = ObjectRef> {
+        let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        let different: Vec<_> = keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).collect();
+        different.into_iter().map(|key| ObjectRef::to::<R>(key.clone())).collect::<Vec<_>>().into_iter()
+    }
+    let routes: BTreeSet<_> = before.routes.keys().chain(after.routes.keys()).collect();
+    let routes = routes.into_iter().filter(|route| before.routes.get(*route) != after.routes.get(*route));
+    of::<Service, _>(&before.services, &after.services)
+        .chain(of::<Deployment, _>(&before.deployments, &after.deployments))
+        .chain(of::<DaemonSet, _>(&before.daemon_sets, &after.daemon_sets))
+        .chain(of::<Gateway, _>(&before.gateways, &after.gateways))
+        .chain(of::<GatewayClass, _>(&before.gateway_classes, &after.gateway_classes))
+        .chain(before.deletes.symmetric_difference(&after.deletes).cloned())
+        .chain(routes.map(|route| match route.api {
+            RouteApi::Stunner => ObjectRef::to::<UdpRoute>(route.key.clone()),
+            RouteApi::Gateway => ObjectRef::to::<GatewayUdpRoute>(route.key.clone()),
+        }))
+        .collect()
 }
 
 /// One step of a history.

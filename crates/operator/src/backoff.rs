@@ -8,7 +8,10 @@ use std::{
 use gateway::api::{Key, ObjectRef};
 use tokio::time::Instant;
 
-use crate::plan::{Part, Write};
+use crate::{
+    plan::{Part, Targets, Write},
+    unplanned::Cause,
+};
 
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(60);
@@ -57,9 +60,9 @@ impl Backoffs {
         backoff.retry_at = Some(now + OUTDATED);
     }
 
-    /// Forgets the failures of what has been written.
-    pub(crate) fn succeeded(&mut self, part: &(ObjectRef, Part)) {
-        self.0.remove(part);
+    /// Forgets the failures of what has been written; whether there were any.
+    pub(crate) fn succeeded(&mut self, part: &(ObjectRef, Part)) -> bool {
+        self.0.remove(part).is_some()
     }
 
     /// Whether the write has to wait. One that wants something else has not.
@@ -78,17 +81,26 @@ impl Backoffs {
         self.0.values().filter_map(|backoff| backoff.retry_at).min()
     }
 
-    /// Lets go of the times that have come, so that they are due once.
-    pub(crate) fn wake(&mut self, now: Instant) {
-        for backoff in self.0.values_mut() {
-            backoff.retry_at = backoff.retry_at.filter(|retry_at| *retry_at > now);
+    /// Lets go of the times that have come, so that they are due once. Returns what they are about.
+    pub(crate) fn wake(&mut self, now: Instant) -> Vec<ObjectRef> {
+        let mut due = Vec::new();
+        for ((target, _), backoff) in &mut self.0 {
+            if backoff.retry_at.take_if(|retry_at| *retry_at <= now).is_some() {
+                due.push(target.clone());
+            }
         }
         self.0.retain(|_, backoff| backoff.retry_at.is_some() || backoff.message.is_some());
+        due
     }
 
-    /// Forgets the failures of what nobody wants written any more.
-    pub(crate) fn keep_only(&mut self, wanted: &BTreeSet<(ObjectRef, Part)>) {
-        self.0.retain(|part, _| wanted.contains(part));
+    /// Forgets the failures among `targets` that nobody wants written any more. Returns the Gateways that had them.
+    pub(crate) fn keep_only(
+        &mut self,
+        targets: Targets<'_, Cause>,
+        wanted: &BTreeSet<(ObjectRef, Part)>,
+    ) -> Vec<Key> {
+        let over = self.0.extract_if(.., |part, _| targets.contain(&part.0) && !wanted.contains(part));
+        over.filter_map(|(_, backoff)| backoff.gateway).collect()
     }
 
     /// What cannot be written, by the Gateway for whose sake.

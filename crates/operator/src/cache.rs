@@ -80,6 +80,11 @@ impl Cache {
         self.versions.get(target).map(String::as_str)
     }
 
+    /// Identities of the objects that the operator may write.
+    pub fn identities(&self) -> BTreeSet<&str> {
+        self.live.values().map(|live| live.uid.as_str()).collect()
+    }
+
     /// Kinds that have never been listed. As long as there are any, what is missing may just not have been seen.
     pub fn awaited(&self) -> &BTreeSet<Type> {
         &self.awaited

@@ -10,10 +10,12 @@ use gateway::{
         StaticService, Type, UdpRoute,
     },
 };
+use http::Request;
 use kube::{
     Client,
     core::{ApiResource, GroupVersionKind},
 };
+use serde_json::Value;
 
 /// A kind as (group, kind), which is what objects are told apart by.
 pub type Name = (&'static str, &'static str);
@@ -113,6 +115,29 @@ impl Kinds {
         }
         new
     }
+}
+
+/// Whether the API server's Gateways may be printed with a READY column: those of every release that serves v1alpha2 are.
+pub(crate) async fn prints_ready(client: &Client) -> bool {
+    let kinds = served(client, READY_VERSION).await.unwrap_or_default();
+    kinds.iter().any(|(kind, _)| kind == Gateway::TYPE.kind)
+}
+
+/// The version of the Gateway API that was the last to say Ready.
+const READY_VERSION: &str = "gateway.networking.k8s.io/v1alpha2";
+
+/// Whether the API server has a place for the features that a GatewayClass supports, as objects with a name. Releases of
+/// the Gateway API before 1.3 have none, or one for something else.
+pub(crate) async fn has_features(client: &Client, gateway_class: &ApiResource) -> bool {
+    let path = format!("/openapi/v3/apis/{}", gateway_class.api_version);
+    let Ok(request) = Request::get(path).body(Vec::new()) else { return false };
+    let Ok(document) = client.request::<Value>(request).await else { return false };
+    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+    let mut classes = schemas.filter(|(name, _)| name.ends_with(".GatewayClass"));
+    classes.any(|(_, schema)| {
+        let features = &schema["properties"]["status"]["properties"]["supportedFeatures"];
+        !features["items"]["properties"]["name"].is_null()
+    })
 }
 
 /// Kinds and plural names of a group and version; none if it is not served.

@@ -25,6 +25,7 @@ mod metrics;
 mod nodes;
 mod operator;
 mod settings;
+mod unplanned;
 mod watch;
 mod work;
 mod write;

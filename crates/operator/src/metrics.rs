@@ -24,6 +24,8 @@ pub(crate) struct Metrics {
     pub(crate) queue: Gauge,
     pub(crate) failing: Gauge,
     pub(crate) leading: Gauge,
+    pub(crate) watchers: Gauge,
+    pub(crate) stale: Gauge,
     pub(crate) watch_errors: Family<Kind, Counter>,
     pub(crate) server_seen: Gauge,
     pub(crate) active: Family<Loop, Gauge>,
@@ -78,6 +80,8 @@ impl Default for Metrics {
             queue: Gauge::default(),
             failing: Gauge::default(),
             leading: Gauge::default(),
+            watchers: Gauge::default(),
+            stale: Gauge::default(),
             watch_errors: Family::default(),
             server_seen: Gauge::default(),
             active: Family::default(),
@@ -104,6 +108,12 @@ impl Metrics {
         all.register("queue_length", "Writes under way or waiting to be", self.queue.clone());
         all.register("failing_writes", "Writes that failed and will be tried again", self.failing.clone());
         all.register("leader", "Whether this replica writes", self.leading.clone());
+        all.register("discovery_watchers", "Connections that follow configurations", self.watchers.clone());
+        all.register(
+            "stale_gateways",
+            "Gateways whose last good configuration stays in force because what they need is missing or invalid",
+            self.stale.clone(),
+        );
         all.register("watch_errors", "Interruptions of watches of the API server", self.watch_errors.clone());
         all.register(
             "api_server_last_seen_timestamp_seconds",

@@ -123,9 +123,10 @@ impl Operator {
         let kinds = Arc::new(kinds.ok_or(StartError::Stopped)?);
         let version = |of: Type| kinds.get(of.group, of.kind).map(|kind| kind.api_version.clone());
         let gateway_version = version(Gateway::TYPE).unwrap_or_default();
-        // The release that prints READY is the one before v1.
-        self.settings.render.ready_condition =
-            version(GatewayClass::TYPE).is_some_and(|version| !version.ends_with("/v1"));
+        self.settings.render.ready_condition = kinds::prints_ready(&self.client).await;
+        if let Some(class) = kinds.get(GatewayClass::TYPE.group, GatewayClass::TYPE.kind) {
+            self.settings.render.supported_features = kinds::has_features(&self.client, class).await;
+        }
         let (sender, changes) = mpsc::channel(CHANGES);
         let mut tasks = JoinSet::new();
         tasks.spawn(nodes::follow(self.places.subscribe(), self.nodes.clone(), self.store.clone()));
@@ -175,7 +176,8 @@ async fn await_kinds(client: &Client, wanted: &[Type]) -> Kinds {
 /// Notes when the API server was last there.
 async fn see_server(client: Client, metrics: Metrics) {
     loop {
-        if client.apiserver_version().await.is_ok() {
+        let answer = tokio::time::timeout(SEE_SERVER, client.apiserver_version()).await;
+        if answer.is_ok_and(|version| version.is_ok()) {
             metrics.server_seen.set(clock::timestamp().as_second());
         }
         tokio::time::sleep(SEE_SERVER).await;

@@ -7,10 +7,10 @@ use std::{
 };
 
 use gateway::{
-    Rendered, RouteApi,
+    Rendered, RouteApi, RouteKey,
     api::{
-        ConfigMap, DaemonSet, Deployment, Gateway, GatewayStatus, GatewayUdpRoute, Key, ObjectRef, Resource,
-        Service, Truth, UdpRoute,
+        ConfigMap, DaemonSet, Deployment, Gateway, GatewayClass, GatewayStatus, GatewayUdpRoute, Key,
+        ObjectRef, Resource, Service, Truth, Type, UdpRoute, UdpRouteStatus,
     },
     condition, names,
 };
@@ -126,9 +126,47 @@ pub struct Done {
 /// What was written since the operator started.
 pub type Memory = BTreeMap<(ObjectRef, Part), Done>;
 
+/// Which objects a plan is about.
+#[derive(Debug)]
+pub enum Targets<'a, Why> {
+    /// All of them.
+    All,
+    /// These, and why.
+    Some(&'a BTreeMap<ObjectRef, Why>),
+}
+
+impl<Why> Clone for Targets<'_, Why> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Why> Copy for Targets<'_, Why> {}
+
+impl<Why> Targets<'_, Why> {
+    /// Whether the object is one of them.
+    pub fn contain(&self, target: &ObjectRef) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(targets) => targets.contains_key(target),
+        }
+    }
+
+    /// The entries of `all`, objects of the kind `R`, that are among them.
+    fn of<'m, R: Resource, V>(&self, all: &'m BTreeMap<Key, V>) -> Vec<(&'m Key, &'m V)> {
+        match self {
+            Self::All => all.iter().collect(),
+            Self::Some(targets) => {
+                let own = targets.keys().filter(|one| (one.group, one.kind) == (R::TYPE.group, R::TYPE.kind));
+                own.filter_map(|target| all.get_key_value(&target.key)).collect()
+            }
+        }
+    }
+}
+
 /// What a plan is made from.
-#[derive(Debug, Clone, Copy)]
-pub struct Situation<'a> {
+#[derive(Debug)]
+pub struct Situation<'a, Why> {
     /// What the API server has.
     pub cache: &'a Cache,
     /// What it should have.
@@ -146,11 +184,21 @@ pub struct Situation<'a> {
     pub gateway_version: &'a str,
     /// The time, as RFC 3339.
     pub now: &'a str,
+    /// What to look at: what has changed since everything else was planned.
+    pub targets: Targets<'a, Why>,
 }
+
+impl<Why> Clone for Situation<'_, Why> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Why> Copy for Situation<'_, Why> {}
 
 /// The writes that are missing. Nothing is written that is there already, and nothing twice that the API server keeps
 /// in another form than it was given.
-pub fn plan(situation: Situation<'_>) -> Vec<Write> {
+pub fn plan<Why>(situation: Situation<'_, Why>) -> Vec<Write> {
     let mut plan = Plan { situation, writes: Vec::new() };
     let rendered = situation.rendered;
     plan.statuses();
@@ -162,14 +210,14 @@ pub fn plan(situation: Situation<'_>) -> Vec<Write> {
     plan.writes
 }
 
-struct Plan<'a> {
-    situation: Situation<'a>,
+struct Plan<'a, Why> {
+    situation: Situation<'a, Why>,
     writes: Vec<Write>,
 }
 
-impl Plan<'_> {
+impl<'a, Why> Plan<'a, Why> {
     fn objects<R: Resource>(&mut self, wanted: &BTreeMap<Key, Value>) {
-        for (key, object) in wanted {
+        for (key, object) in self.situation.targets.of::<R, _>(wanted) {
             let target = ObjectRef::to::<R>(key.clone());
             let object = self.owned_by_served_version(object);
             if let Some((what, fingerprint)) = self.object(&target, &object) {
@@ -211,7 +259,8 @@ impl Plan<'_> {
     }
 
     fn deletes(&mut self) {
-        for target in &self.situation.rendered.deletes {
+        let targets = self.situation.targets;
+        for target in self.situation.rendered.deletes.iter().filter(|target| targets.contain(target)) {
             let Some(live) = self.situation.cache.live(target) else { continue };
             let gateway = live.object.as_ref().and_then(related_gateway);
             let is_own =
@@ -226,33 +275,48 @@ impl Plan<'_> {
     }
 
     fn statuses(&mut self) {
-        let Situation { cache, rendered, controller, now, .. } = self.situation;
+        let Situation { cache, rendered, controller, now, targets, .. } = self.situation;
         let snapshot = cache.snapshot();
-        for (key, new) in &rendered.gateway_classes {
+        for (key, new) in targets.of::<GatewayClass, _>(&rendered.gateway_classes) {
             let Some(class) = snapshot.gateway_classes.get(key) else { continue };
             let merged = condition::merge_class(&class.status, new, now);
             self.status(ObjectRef::of(class), None, &class.status, &merged, new);
         }
-        for (key, new) in &rendered.gateways {
+        for (key, new) in targets.of::<Gateway, _>(&rendered.gateways) {
             let Some(gateway) = snapshot.gateways.get(key) else { continue };
             let new = self.with_failure(gateway, new);
             let merged = condition::merge_gateway(&gateway.status, &new, now);
             self.status(ObjectRef::of(gateway), Some(key), &gateway.status, &merged, &new);
         }
-        for (route, new) in &rendered.routes {
-            let (target, old) = match route.api {
-                RouteApi::Stunner => (
-                    ObjectRef::to::<UdpRoute>(route.key.clone()),
-                    snapshot.udp_routes.get(&route.key).map(|route| &route.status),
-                ),
-                RouteApi::Gateway => (
-                    ObjectRef::to::<GatewayUdpRoute>(route.key.clone()),
-                    snapshot.gateway_udp_routes.get(&route.key).map(|route| &route.status),
-                ),
+        for (route, target, new) in self.routes() {
+            let old = match route.api {
+                RouteApi::Stunner => snapshot.udp_routes.get(&route.key).map(|route| &route.status),
+                RouteApi::Gateway => snapshot.gateway_udp_routes.get(&route.key).map(|route| &route.status),
             };
             let Some(old) = old else { continue };
             let merged = condition::merge_route(old, new, controller, now);
             self.status(target, None, old, &merged, new);
+        }
+    }
+
+    /// The routes to look at, of both groups.
+    fn routes(&self) -> Vec<(&'a RouteKey, ObjectRef, &'a UdpRouteStatus)> {
+        let Situation { rendered: Rendered { routes, .. }, .. } = self.situation;
+        match self.situation.targets {
+            Targets::All => routes.iter().map(|(route, status)| (route, reference(route), status)).collect(),
+            Targets::Some(targets) => {
+                let found = targets.keys().filter_map(|target| {
+                    let is = |of: Type| (target.group, target.kind) == (of.group, of.kind);
+                    let api = match () {
+                        () if is(UdpRoute::TYPE) => RouteApi::Stunner,
+                        () if is(GatewayUdpRoute::TYPE) => RouteApi::Gateway,
+                        () => return None,
+                    };
+                    let (route, status) = routes.get_key_value(&RouteKey { api, key: target.key.clone() })?;
+                    Some((route, target.clone(), status))
+                });
+                found.collect()
+            }
         }
     }
 
@@ -302,6 +366,13 @@ impl Plan<'_> {
             }
         }
         status
+    }
+}
+
+fn reference(route: &RouteKey) -> ObjectRef {
+    match route.api {
+        RouteApi::Stunner => ObjectRef::to::<UdpRoute>(route.key.clone()),
+        RouteApi::Gateway => ObjectRef::to::<GatewayUdpRoute>(route.key.clone()),
     }
 }
 

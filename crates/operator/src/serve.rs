@@ -47,17 +47,18 @@ impl Listeners {
     pub async fn serve(self, store: Store, view: View, stop: CancellationToken) {
         let mut servers = JoinSet::new();
         let nodes = view.nodes.clone();
-        let server = Server::new(store).node_address(move |node| nodes.get(node)).shutdown(stop.clone());
+        let server =
+            Server::new(store.clone()).node_address(move |node| nodes.get(node)).shutdown(stop.clone());
         servers.spawn(async move {
             if let Err(error) = server.serve(self.discovery).await {
                 tracing::error!(target: "operator", %error, "configurations are no longer served");
             }
         });
         let probes = Router::new().route("/healthz", get(health)).route("/readyz", get(ready));
-        let metrics = Router::new().route("/metrics", get(metrics));
+        let probes = probes.with_state(view.clone());
+        let metrics = Router::new().route("/metrics", get(metrics)).with_state((view, store));
         for (listener, router) in [(self.probes, probes), (self.metrics, metrics)] {
             if let Some(listener) = listener {
-                let router = router.with_state(view.clone());
                 let stop = stop.clone();
                 servers
                     .spawn(async move { cds::serve::serve(listener, router, Limits::default(), stop).await });
@@ -113,7 +114,8 @@ async fn ready(State(view): State<View>) -> (StatusCode, String) {
     (StatusCode::SERVICE_UNAVAILABLE, format!("not seen yet: {what}\n"))
 }
 
-async fn metrics(State(view): State<View>) -> ([(&'static str, &'static str); 1], String) {
+async fn metrics(State((view, store)): State<(View, Store)>) -> ([(&'static str, &'static str); 1], String) {
+    view.metrics.watchers.set(i64::try_from(store.watchers()).unwrap_or(i64::MAX));
     let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([("content-type", format)], view.metrics.text())
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 /// What the operator has to know besides what the API server tells it.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How objects are rendered. Which version of the Gateway API the server has is found out at the start.
+    /// How objects are rendered. What the Gateway API of the server has is found out at the start.
     pub render: gateway::Settings,
     /// How long changes are collected before they are rendered.
     pub debounce: Duration,

@@ -19,6 +19,10 @@ use crate::{cache::Change, metrics::Metrics};
 const SECRETS: &str =
     "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=kubernetes.io/dockerconfigjson";
 
+/// Seconds after which a watch is taken up again, whether it has said anything or not. A connection that nobody is at the
+/// other end of any more is noticed by that.
+const LONGEST: u32 = 30;
+
 /// Follows a kind until nobody listens. A broken watch is taken up again with growing pauses; what was known stays known
 /// meanwhile.
 pub(crate) async fn follow(
@@ -29,7 +33,7 @@ pub(crate) async fn follow(
     metrics: Metrics,
 ) {
     let api = Api::<DynamicObject>::all_with(client, &resource);
-    let mut config = watcher::Config::default();
+    let mut config = watcher::Config::default().timeout(LONGEST);
     if of == Secret::TYPE {
         config = config.fields(SECRETS);
     }

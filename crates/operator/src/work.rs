@@ -8,7 +8,7 @@ use std::{
 
 use gateway::{
     Extent, Incremental, Problem, Rendered, Snapshot,
-    api::{Key, ObjectRef, Type},
+    api::{Gateway, Key, ObjectRef, Type},
 };
 use tokio::{
     sync::mpsc,
@@ -25,7 +25,8 @@ use crate::{
     event::Events,
     kinds::Kinds,
     metrics, nodes,
-    plan::{Done, Memory, Part, Situation, Write, plan},
+    plan::{Done, Memory, Part, Situation, Targets, Write, plan},
+    unplanned::{self, Cause, Unplanned},
     write::{Outcome, WriteError, Writer, Written},
 };
 
@@ -50,11 +51,13 @@ pub(crate) struct Work {
     changed: BTreeSet<ObjectRef>,
     memory: Memory,
     backoffs: Backoffs,
-    under_way: BTreeSet<(ObjectRef, Part)>,
+    /// Writes, and what has led to them.
+    under_way: BTreeMap<(ObjectRef, Part), Cause>,
     writes: JoinSet<Outcome>,
     /// Identities of the objects that were written.
     made: BTreeSet<String>,
     events: Events,
+    unplanned: Unplanned,
     is_rendered: bool,
     render_at: Option<Instant>,
     plan_at: Option<Instant>,
@@ -75,10 +78,11 @@ impl Work {
             changed: BTreeSet::new(),
             memory: Memory::new(),
             backoffs: Backoffs::default(),
-            under_way: BTreeSet::new(),
+            under_way: BTreeMap::new(),
             writes: JoinSet::new(),
             made: BTreeSet::new(),
             events: Events::new(operator.client.clone(), &operator.settings.render.controller_name),
+            unplanned: Unplanned::default(),
             is_rendered: false,
             render_at: None,
             plan_at: None,
@@ -112,7 +116,7 @@ impl Work {
                     if changed.is_err() {
                         break;
                     }
-                    self.soon();
+                    self.lead();
                 }
             }
         }
@@ -130,7 +134,7 @@ impl Work {
     async fn finalize(&mut self) {
         let rendered = gateway::finalize(self.cache.snapshot(), &self.operator.settings.render);
         loop {
-            let planned = self.plan(&rendered);
+            let planned = self.plan(&rendered, Targets::All);
             if planned.is_empty() {
                 return;
             }
@@ -149,7 +153,7 @@ impl Work {
         }
     }
 
-    fn plan(&self, rendered: &Rendered) -> Vec<Write> {
+    fn plan(&self, rendered: &Rendered, targets: Targets<'_, Cause>) -> Vec<Write> {
         plan(Situation {
             cache: &self.cache,
             rendered,
@@ -159,6 +163,7 @@ impl Work {
             controller: &self.operator.settings.render.controller_name,
             gateway_version: &self.gateway_version,
             now: &clock::now(),
+            targets,
         })
     }
 
@@ -180,7 +185,10 @@ impl Work {
     fn consider(&mut self, effect: Effect) {
         match effect {
             Effect::Nothing => {}
-            Effect::Written(_) => self.soon(),
+            Effect::Written(target) => {
+                let cause = target.to_string().into();
+                self.look_at(target, &cause);
+            }
             Effect::Render(target) => {
                 tracing::debug!(target: "operator", %target, "changed");
                 if self.cache.awaited().is_empty() {
@@ -197,9 +205,34 @@ impl Work {
         }
     }
 
-    /// Has what is missing written, after whatever else is ready to be noted.
-    fn soon(&mut self) {
+    /// Has what is missing of an object written, after whatever else is ready to be noted.
+    fn look_at(&mut self, target: ObjectRef, cause: &Cause) {
+        self.unplanned.add(target, cause);
         self.plan_at.get_or_insert_with(Instant::now);
+    }
+
+    /// The same for the Gateway, whose status tells what could not be written for it.
+    fn look_at_gateway(&mut self, gateway: Option<Key>, cause: &Cause) {
+        if let Some(key) = gateway {
+            self.look_at(ObjectRef::to::<Gateway>(key), cause);
+        }
+    }
+
+    /// The same for all there is.
+    fn look_at_all(&mut self, cause: &str) {
+        self.unplanned.add_all(&cause.into());
+        self.plan_at.get_or_insert_with(Instant::now);
+    }
+
+    /// Begins to write, or ends it at once: whoever leads now must not be overtaken by what is still under way.
+    fn lead(&mut self) {
+        if !*self.operator.leader.borrow() {
+            self.writes = JoinSet::new();
+            self.under_way.clear();
+            self.backoffs = Backoffs::default();
+            self.gauge();
+        }
+        self.look_at_all("the lease");
     }
 
     fn tell(&self) {
@@ -216,7 +249,7 @@ impl Work {
         kinds.add(more);
         self.kinds = Arc::new(kinds);
         self.writer.set_kinds(Arc::clone(&self.kinds));
-        self.soon();
+        self.look_at_all("a kind that is new");
     }
 
     fn render(&mut self) {
@@ -229,7 +262,15 @@ impl Work {
         self.operator.metrics.rendered(begun.elapsed());
         self.operator.places.send_replace(nodes::places(self.cache.snapshot()));
         self.publish(&extent);
+        let cause = unplanned::cause(&changed);
+        match extent {
+            Extent::Everything => self.unplanned.add_all(&cause),
+            Extent::Part(touched) => {
+                touched.objects().chain(changed).for_each(|one| self.unplanned.add(one, &cause));
+            }
+        }
         let rendered = self.rendering.rendered();
+        self.operator.metrics.stale.set(i64::try_from(rendered.stale.len()).unwrap_or(i64::MAX));
         for problem in rendered.problems.iter().filter(|problem| !known_problems.contains(problem)) {
             tracing::warn!(target: "operator", "{problem}");
         }
@@ -239,7 +280,7 @@ impl Work {
             tracing::info!(target: "operator", gateways, "rendered for the first time");
             self.tell();
         }
-        self.soon();
+        self.plan_at.get_or_insert_with(Instant::now);
     }
 
     /// Serves the configurations that may have changed.
@@ -247,14 +288,11 @@ impl Work {
         let (store, configs) = (&self.operator.store, &self.rendering.rendered().configs);
         match extent {
             Extent::Everything => store.set(configs.clone()),
-            Extent::Gateways(gateways) => {
-                for id in gateways.iter().map(Key::to_string) {
-                    match configs.get(&id) {
-                        Some(config) => store.insert(id, config.clone()),
-                        None => store.remove(&id),
-                    }
-                }
-            }
+            Extent::Part(touched) => store.update(touched.gateways.iter().map(|gateway| {
+                let id = gateway.to_string();
+                let config = configs.get(&id).cloned();
+                (id, config)
+            })),
         }
     }
 
@@ -282,21 +320,46 @@ impl Work {
             self.cache.rest();
         }
         let now = Instant::now();
-        self.backoffs.wake(now);
-        let planned = self.plan(self.rendering.rendered());
+        for target in self.backoffs.wake(now) {
+            self.unplanned.add(target, &"another attempt".into());
+        }
+        let unplanned = std::mem::take(&mut self.unplanned);
+        let planned = self.plan(self.rendering.rendered(), unplanned.targets());
         let parts = planned.iter().map(|write| (write.target.clone(), write.what.part())).collect();
-        self.backoffs.keep_only(&parts);
+        for gateway in self.backoffs.keep_only(unplanned.targets(), &parts) {
+            self.look_at_gateway(Some(gateway), &"nothing to write any more".into());
+        }
+        self.forget(unplanned.targets());
         for write in planned {
             let part = (write.target.clone(), write.what.part());
             let is_busy =
-                self.under_way.contains(&part) || self.backoffs.holds(&part, write.fingerprint, now);
+                self.under_way.contains_key(&part) || self.backoffs.holds(&part, write.fingerprint, now);
             if !is_busy {
                 self.count(&write, "attempt");
-                self.under_way.insert(part);
+                self.under_way.insert(part, unplanned.cause(&write.target));
                 self.writes.spawn(self.writer.clone().execute(write));
             }
         }
         self.gauge();
+    }
+
+    /// Forgets what was written of objects that are gone.
+    fn forget(&mut self, targets: Targets<'_, Cause>) {
+        let cache = &self.cache;
+        match targets {
+            Targets::All => {
+                self.memory.retain(|(target, _), _| cache.version(target).is_some());
+                let live = cache.identities();
+                self.made.retain(|uid| live.contains(uid.as_str()));
+            }
+            Targets::Some(targets) => {
+                for target in targets.keys().filter(|target| cache.version(target).is_none()) {
+                    for part in [Part::Object, Part::Strays, Part::Status] {
+                        self.memory.remove(&(target.clone(), part));
+                    }
+                }
+            }
+        }
     }
 
     fn count(&self, write: &Write, operation: &'static str) {
@@ -317,11 +380,14 @@ impl Work {
         let Outcome { write, result, took } = outcome;
         self.operator.metrics.write_time.observe(took.as_secs_f64());
         let part = (write.target.clone(), write.what.part());
-        self.under_way.remove(&part);
+        let cause = self.under_way.remove(&part).unwrap_or_default();
+        self.look_at(write.target.clone(), &cause);
         match result {
             Ok(written) => {
-                self.backoffs.succeeded(&part);
-                self.remember(&write, part, written);
+                if self.backoffs.succeeded(&part) {
+                    self.look_at_gateway(write.gateway.clone(), &cause);
+                }
+                self.remember(&write, part, written, &cause);
             }
             Err(WriteError::Outdated) => {
                 self.count(&write, "outdated");
@@ -330,19 +396,19 @@ impl Work {
             }
             Err(error) => {
                 self.count(&write, "error");
-                tracing::warn!(target: "operator", object = %write.target, %error, "cannot be written; trying again");
+                tracing::warn!(target: "operator", object = %write.target, %cause, %error, "cannot be written; trying again");
                 let message = format!("{} cannot be written: {error}", write.target);
                 let gateway = write.gateway.as_ref().and_then(|key| self.cache.snapshot().gateways.get(key));
                 if let Some(gateway) = gateway {
                     self.events.warn(gateway, &self.gateway_version, "NotWritten", message.clone());
                 }
                 self.backoffs.failed(part, &write, message, Instant::now());
+                self.look_at_gateway(write.gateway, &cause);
             }
         }
-        self.soon();
     }
 
-    fn remember(&mut self, write: &Write, part: (ObjectRef, Part), written: Written) {
+    fn remember(&mut self, write: &Write, part: (ObjectRef, Part), written: Written, cause: &Cause) {
         let of = Snapshot::TYPES.iter().find(|of| (of.group, of.kind) == (part.0.group, part.0.kind));
         match (written, of) {
             (Written::Object(object), Some(of)) => {
@@ -351,7 +417,7 @@ impl Work {
                 self.count(write, if is_same { "none" } else { write.what.operation() });
                 if !is_same {
                     let gateway = write.gateway.as_ref().map(Key::to_string);
-                    tracing::info!(target: "operator", object = %write.target, gateway, "{}", write.what.verb());
+                    tracing::info!(target: "operator", object = %write.target, gateway, %cause, "{}", write.what.verb());
                 }
                 if part.1 == Part::Object {
                     self.made.extend(object["metadata"]["uid"].as_str().map(str::to_owned));
@@ -363,7 +429,7 @@ impl Work {
             (Written::Gone, _) => {
                 self.count(write, "deleted");
                 if part.1 == Part::Object {
-                    tracing::info!(target: "operator", object = %write.target, "deleted");
+                    tracing::info!(target: "operator", object = %write.target, %cause, "deleted");
                 }
                 // Until the watch says so, it looks as if it were still there.
                 let version = self.cache.version(&write.target).unwrap_or_default().to_owned();

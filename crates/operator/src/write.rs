@@ -24,6 +24,9 @@ const REPLICAS_MANAGER: &str = "stunner-gateway-operator-replicas";
 /// Requests under way at a time.
 const CONCURRENCY: usize = 16;
 
+/// How long an answer may take. The connection may be one that nobody is at the other end of any more.
+const LONGEST: Duration = Duration::from_secs(30);
+
 /// Writes to the API server.
 #[derive(Clone)]
 pub(crate) struct Writer {
@@ -56,6 +59,8 @@ pub(crate) enum WriteError {
     Outdated,
     #[error("the API server does not serve {0}")]
     NotServed(&'static str),
+    #[error("the API server has not answered for {} seconds", LONGEST.as_secs())]
+    Unanswered,
     #[error("{}", explain(.0))]
     Refused(kube::Error),
 }
@@ -72,7 +77,8 @@ impl Writer {
     pub(crate) async fn execute(self, write: Write) -> Outcome {
         let _slot = self.slots.acquire().await;
         let begun = Instant::now();
-        let result = self.send(&write).await;
+        let answer = tokio::time::timeout(LONGEST, self.send(&write)).await;
+        let result = answer.unwrap_or(Err(WriteError::Unanswered));
         Outcome { write, result, took: begun.elapsed() }
     }
 

@@ -8,9 +8,11 @@
 mod api;
 mod discovery;
 mod operator;
+mod proxy;
 mod server;
 
 pub use api::Api;
 pub use discovery::Discovery;
 pub use operator::{Operator, Options};
+pub use proxy::Proxy;
 pub use server::{GatewayApi, Server};

@@ -1,5 +1,6 @@
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -8,7 +9,7 @@ use std::{
 use kit::{Deadline, Part, Process};
 use tempfile::TempDir;
 
-use crate::Api;
+use crate::{Api, Proxy};
 
 /// Which release of the Gateway API the server has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum GatewayApi {
     Current,
     /// The one of the tutorial's older pages, whose Gateways print READY.
     Old,
+    /// The set of kinds of the chart that serves both and prints what those pages show.
+    Tutorial,
 }
 
 impl GatewayApi {
@@ -24,8 +27,17 @@ impl GatewayApi {
         let version = match self {
             Self::Current => "v1.5.1",
             Self::Old => "v0.5.1",
+            Self::Tutorial => return kit::workspace().join("deploy/helm/stunner/charts/tutorialCrds/crds"),
         };
         kit::cache().join("gateway-api").join(version)
+    }
+
+    /// Where the definitions of our own kinds are.
+    fn own_folder(self) -> PathBuf {
+        match self {
+            Self::Current | Self::Old => kit::workspace().join("deploy/crds"),
+            Self::Tutorial => self.folder(),
+        }
     }
 }
 
@@ -76,9 +88,36 @@ impl Server {
         Api::connect(&self.kubeconfig(ADMIN))
     }
 
+    /// What `kubectl` prints to the administrator.
+    #[track_caller]
+    pub fn kubectl(&self, kubectl: &Part, arguments: &[&str]) -> String {
+        let mut command = kubectl.command("kubectl");
+        command.arg("--kubeconfig").arg(self.kubeconfig(ADMIN)).args(arguments);
+        // What it learns of the API server is kept in the home directory, by address.
+        command.arg("--cache-dir").arg(self.folder.path().join("kubectl"));
+        let output = command.output().expect("kubectl runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "kubectl {arguments:?}: {error}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     /// Kubeconfig of the operator.
     pub fn operator_kubeconfig(&self) -> PathBuf {
         self.kubeconfig(OPERATOR)
+    }
+
+    /// Where the API server listens.
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// Kubeconfig of the operator that leads through a proxy.
+    pub fn operator_kubeconfig_through(&self, proxy: &Proxy) -> PathBuf {
+        let direct = fs::read_to_string(self.operator_kubeconfig()).expect("a kubeconfig");
+        let through = direct.replace(&self.address().to_string(), &proxy.address().to_string());
+        let file = self.folder.path().join(format!("through-{}.kubeconfig", proxy.address().port()));
+        fs::write(&file, through).expect("a folder that can be written");
+        file
     }
 
     /// Kills the API server; what it stored stays.
@@ -185,12 +224,13 @@ impl Server {
         for kind in KINDS {
             api.apply_file(&gateway_api.folder().join(format!("gateway.networking.k8s.io_{kind}.yaml")));
         }
-        let deploy = kit::workspace().join("deploy");
-        for file in sorted(&deploy.join("crds")) {
-            api.apply_file(&file);
+        for file in sorted(&gateway_api.own_folder()) {
+            if file.to_string_lossy().contains("stunner.l7mp.io_") {
+                api.apply_file(&file);
+            }
         }
         api.apply("{apiVersion: v1, kind: Namespace, metadata: {name: stunner-system}}");
-        api.apply_file(&deploy.join("rbac.yaml"));
+        api.apply_file(&kit::workspace().join("deploy/rbac.yaml"));
         api.await_kinds();
     }
 }

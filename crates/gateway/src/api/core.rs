@@ -325,6 +325,9 @@ pub struct Deployment {
     /// What it was asked to do.
     #[serde(default)]
     pub spec: WorkloadSpec,
+    /// How far it is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub status: DeploymentStatus,
 }
 
 resource!(Deployment, "apps", ["v1"], namespaced);
@@ -337,6 +340,9 @@ pub struct DaemonSet {
     /// What it was asked to do.
     #[serde(default)]
     pub spec: WorkloadSpec,
+    /// How far it is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub status: DaemonSetStatus,
 }
 
 resource!(DaemonSet, "apps", ["v1"], namespaced);
@@ -347,6 +353,37 @@ resource!(DaemonSet, "apps", ["v1"], namespaced);
 pub struct WorkloadSpec {
     /// Its pods.
     pub selector: LabelSelector,
+}
+
+/// How far a Deployment is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeploymentStatus {
+    /// Whether any pod is ready; how many there are makes no difference to anything here.
+    #[serde(rename = "readyReplicas", with = "any", skip_serializing_if = "is_default")]
+    pub is_ready: bool,
+}
+
+/// How far a DaemonSet is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DaemonSetStatus {
+    /// Whether any pod is ready; how many there are makes no difference to anything here.
+    #[serde(rename = "numberReady", with = "any", skip_serializing_if = "is_default")]
+    pub is_ready: bool,
+}
+
+/// A number of which only matters whether it is zero.
+mod any {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        Ok(Option::<i64>::deserialize(deserializer)?.unwrap_or_default() > 0)
+    }
+
+    pub(super) fn serialize<S: Serializer>(is_any: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(i64::from(*is_any))
+    }
 }
 
 /// A ConfigMap that exists already.

@@ -49,9 +49,20 @@ pub struct ParametersRef {
 /// What became of a class.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[serde(rename_all = "camelCase")]
 pub struct GatewayClassStatus {
     /// `Accepted`.
     pub conditions: Vec<Condition>,
+    /// What Gateways of the class can do, in the order of the alphabet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub supported_features: Vec<SupportedFeature>,
+}
+
+/// Something that the conformance tests of the Gateway API have a name for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupportedFeature {
+    /// The name.
+    pub name: String,
 }
 
 /// A set of listeners that clients connect to.

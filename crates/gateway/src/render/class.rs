@@ -5,7 +5,10 @@ use config::Auth;
 use super::world::fatal;
 use crate::{
     Finding, Mode, Problem, Settings, Snapshot,
-    api::{Dataplane, DataplaneSpec, GatewayClass, GatewayClassStatus, GatewayConfig, Key, ObjectRef, Truth},
+    api::{
+        Dataplane, DataplaneSpec, GatewayClass, GatewayClassStatus, GatewayConfig, Key, ObjectRef,
+        SupportedFeature, Truth,
+    },
     condition, names,
 };
 
@@ -95,5 +98,14 @@ pub(super) fn status(class: &Class<'_>, settings: &Settings) -> GatewayClassStat
     };
     GatewayClassStatus {
         conditions: vec![condition::new(&class.object.metadata, condition::ACCEPTED, truth, reason, message)],
+        supported_features: features(settings),
     }
+}
+
+/// Names of what there is, in the order of the alphabet.
+fn features(settings: &Settings) -> Vec<SupportedFeature> {
+    let names = [("Gateway", true), ("ReferenceGrant", settings.reference_grants), ("UDPRoute", true)];
+    let supported =
+        names.into_iter().filter(|(_, is_supported)| settings.supported_features && *is_supported);
+    supported.map(|(name, _)| SupportedFeature { name: name.to_owned() }).collect()
 }

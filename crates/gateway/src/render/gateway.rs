@@ -60,12 +60,15 @@ pub(super) fn render<'a>(
         Ok(workload) => (workload, None),
         Err(taken) => (None, Some(taken)),
     };
+    let unready = workload.as_ref().filter(|_| world.settings.await_dataplane);
+    let unready =
+        unready.filter(|(kind, _)| !has_ready_pod(world, gateway, *kind)).map(|_| Finding::NoReadyPod);
     let taken = taken.or(taken_workload);
     problems.extend(taken.clone().map(|finding| problem(gateway, "metadata.name", finding)));
     problems.extend(plans.iter().flat_map(|plan| listener::problems(gateway, plan)));
 
     let config = config(gateway, shared, &plans, clusters(attachments), &mut problems)?;
-    let status = status::gateway(world.settings, gateway, &plans, taken.as_ref());
+    let status = status::gateway(world.settings, gateway, &plans, taken.as_ref(), unready.as_ref());
     Ok(Outcome { config, status, service, workload, problems, gateway })
 }
 
@@ -143,6 +146,19 @@ pub(super) fn admin(config: &GatewayConfig, name: String) -> Admin {
 fn taken<R: Stored>(world: &World<'_>, gateway: &Gateway) -> Option<Finding> {
     let object = R::all(world.snapshot).get(&service::key(gateway))?;
     (!is_ours(object.metadata(), gateway)).then(|| Finding::NameTaken(ObjectRef::of(object)))
+}
+
+/// Whether some pod of the workload says that it is ready.
+fn has_ready_pod(world: &World<'_>, gateway: &Gateway, kind: Workload) -> bool {
+    let (snapshot, key) = (world.snapshot, service::key(gateway));
+    match kind {
+        Workload::Deployment => {
+            snapshot.deployments.get(&key).is_some_and(|workload| workload.status.is_ready)
+        }
+        Workload::DaemonSet => {
+            snapshot.daemon_sets.get(&key).is_some_and(|workload| workload.status.is_ready)
+        }
+    }
 }
 
 /// The workload of a Gateway, if it is to have one, or what is in its place.

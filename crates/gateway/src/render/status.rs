@@ -8,18 +8,22 @@ use crate::{
     names,
 };
 
-/// Status of a Gateway that was rendered; `taken` is an object that is in the way of one of ours.
+/// Status of a Gateway that was rendered; `taken` is an object that is in the way of one of ours, `unready` says that
+/// nobody would answer yet.
 pub(super) fn gateway(
     settings: &Settings,
     gateway: &Gateway,
     plans: &[Plan<'_>],
     taken: Option<&Finding>,
+    unready: Option<&Finding>,
 ) -> GatewayStatus {
     let new =
         |kind, status, reason, message| condition::new(&gateway.metadata, kind, status, reason, message);
     let accepted = format!("accepted by controller {:?}", settings.controller_name);
     let programmed = if let Some(finding) = taken {
         new(PROGRAMMED, Truth::False, "Invalid", explain(finding))
+    } else if let (Some(finding), true) = (unready, plans.iter().all(|plan| plan.public.is_ok())) {
+        new(PROGRAMMED, Truth::False, "Pending", explain(finding))
     } else if plans.iter().all(|plan| plan.public.is_ok()) {
         new(PROGRAMMED, Truth::True, "Programmed", "clients can reach all listeners".to_owned())
     } else {

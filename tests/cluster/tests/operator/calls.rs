@@ -6,17 +6,17 @@ use cluster::{GatewayApi, Operator, Options, Server};
 use kit::{Credentials, EchoPeer, Process, TurnClient};
 use serde_json::json;
 
-use crate::fixture::{BASE, CONFIG, DEPLOYMENT, SERVICE, World};
+use crate::fixture::{BASE, CONFIG, DATAPLANE, DEPLOYMENT, SERVICE, World};
 
 /// A client with an allocation and a channel to an echo peer.
-struct Call {
+pub(crate) struct Call {
     client: TurnClient,
     _peer: EchoPeer,
 }
 
 impl Call {
     #[track_caller]
-    fn start(port: u16) -> Self {
+    pub(crate) fn start(port: u16) -> Self {
         let server = SocketAddr::from(([127, 0, 0, 1], port));
         let mut client = TurnClient::udp(server).with(Credentials::fixed("testuser", "testpass"));
         let peer = EchoPeer::start();
@@ -28,7 +28,7 @@ impl Call {
     }
 
     #[track_caller]
-    fn goes_on(&mut self) {
+    pub(crate) fn goes_on(&mut self) {
         for _ in 0..8 {
             self.client.send_channel(0x4000, b"hello");
             assert_eq!(self.client.recv().data(), b"hello");
@@ -36,13 +36,32 @@ impl Call {
     }
 }
 
-fn stunnerd(discovery: SocketAddr, gateway: &str) -> Process {
+/// A dataplane that gets the configuration of a Gateway from an operator.
+pub(crate) fn stunnerd(discovery: SocketAddr, gateway: &str) -> Process {
     let mut command = Command::new(kit::binary("stunnerd"));
     let (namespace, name) = gateway.split_once('/').expect("namespace/name");
     command.args(["-w", "-u", "1"]);
     command.env("STUNNER_CONFIG_ORIGIN", format!("http://{discovery}"));
     command.env("STUNNER_NAMESPACE", namespace).env("STUNNER_NAME", name).env("STUNNER_ADDR", "127.0.0.1");
     Process::spawn(command)
+}
+
+impl World {
+    /// Makes the Gateway one that a dataplane of this machine can serve, with this machine behind it. Returns its port.
+    pub(crate) fn open_for_calls(&self) -> u16 {
+        let port = kit::free_port();
+        let listeners = json!([{"name": "udp", "port": port, "protocol": "TURN-UDP"}]);
+        self.api.patch(&self.gateway(), json!({"spec": {"listeners": listeners}}));
+        let dataplane = format!("{DATAPLANE} {}", self.name);
+        self.api.patch(&dataplane, json!({"spec": {"disableHealthCheck": true}}));
+        self.apply(
+            "{apiVersion: stunner.l7mp.io/v1, kind: StaticService, metadata: {name: here, namespace: NAME}, \
+             spec: {prefixes: [127.0.0.0/8]}}\n---\n\
+             {apiVersion: stunner.l7mp.io/v1, kind: UDPRoute, metadata: {name: here, namespace: NAME}, spec: \
+             {parentRefs: [{name: gateway-1}], rules: [{backendRefs: [{group: stunner.l7mp.io, kind: StaticService, name: here}]}]}}",
+        );
+        port
+    }
 }
 
 #[test]
@@ -59,16 +78,7 @@ fn w01_w02_a_call_outlives_whatever_happens_to_the_control_plane() {
     let options = Options { discovery: Some(flag), ..options };
     let world = World { api: api.clone(), options, operator: None, name: "call".to_owned() };
     world.apply(BASE);
-    let port = kit::free_port();
-    let listeners = json!([{"name": "udp", "port": port, "protocol": "TURN-UDP"}]);
-    api.patch(&world.gateway(), json!({"spec": {"listeners": listeners}}));
-    api.patch("stunner.l7mp.io/v1/Dataplane call", json!({"spec": {"disableHealthCheck": true}}));
-    world.apply(
-        "{apiVersion: stunner.l7mp.io/v1, kind: StaticService, metadata: {name: here, namespace: NAME}, \
-         spec: {prefixes: [127.0.0.0/8]}}\n---\n\
-         {apiVersion: stunner.l7mp.io/v1, kind: UDPRoute, metadata: {name: here, namespace: NAME}, spec: \
-         {parentRefs: [{name: gateway-1}], rules: [{backendRefs: [{group: stunner.l7mp.io, kind: StaticService, name: here}]}]}}",
-    );
+    let port = world.open_for_calls();
     let operator = Operator::start(&server, &world.options);
     operator.discovery().await_config("call/gateway-1", "a cluster", |config| !config["clusters"].is_null());
     let daemon = stunnerd(operator.discovery_address(), "call/gateway-1");

@@ -74,9 +74,19 @@ impl World {
         self.at(GATEWAY, "gateway-1")
     }
 
+    /// Waits until the configuration that dataplanes get `holds`: the Gateway's own, or in legacy mode the one of all.
     #[track_caller]
     pub(crate) fn await_config(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        if self.options.flags.iter().any(|flag| flag == LEGACY) {
+            let map = self.api.await_object(&self.config_map(), what, |map| holds(&in_config_map(map)));
+            return in_config_map(&map);
+        }
         self.discovery().await_config(&format!("{}/gateway-1", self.name), what, holds)
+    }
+
+    /// What takes the place of discovery in legacy mode.
+    pub(crate) fn config_map(&self) -> String {
+        self.at("v1/ConfigMap", "stunnerd-config")
     }
 
     #[track_caller]
@@ -84,6 +94,15 @@ impl World {
         let patch = serde_json::json!({"metadata": {"annotations": {key: value}}});
         self.api.patch(&self.at(kind, name), patch);
     }
+}
+
+/// The flag for legacy mode.
+pub(crate) const LEGACY: &str = "--dataplane-mode=legacy";
+
+/// The configuration in a ConfigMap.
+pub(crate) fn in_config_map(map: &Value) -> Value {
+    let text = map["data"]["stunnerd.conf"].as_str().unwrap_or_default();
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 pub(crate) const GATEWAY: &str = "gateway.networking.k8s.io/v1/Gateway";

@@ -3,34 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::fixture::{
-    CLASS, CONFIG, DEPLOYMENT, GATEWAY, ROUTE, ROUTE_AND_BACKEND, SECRET, STATIC_SERVICE, TCP, UDP, World,
-    condition, endpoints, listener, listeners,
+    CLASS, CONFIG, DEPLOYMENT, GATEWAY, LEGACY, ROUTE, ROUTE_AND_BACKEND, SECRET, STATIC_SERVICE, TCP, UDP,
+    World, condition, endpoints, in_config_map, listener, listeners,
 };
-
-const LEGACY: &str = "--dataplane-mode=legacy";
-
-impl World {
-    fn config_map(&self) -> String {
-        self.at("v1/ConfigMap", "stunnerd-config")
-    }
-
-    #[track_caller]
-    fn await_legacy(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let map = self.api.await_object(&self.config_map(), what, |map| holds(&conf(map)));
-        conf(&map)
-    }
-}
-
-/// The configuration in a ConfigMap.
-fn conf(map: &Value) -> Value {
-    let text = map["data"]["stunnerd.conf"].as_str().unwrap_or_default();
-    serde_json::from_str(text).unwrap_or_default()
-}
 
 #[test]
 fn l01_and_l03_a_config_map_is_kept() {
     let Some(world) = World::start("l01", &[LEGACY]) else { return };
-    let config = world.await_legacy("two listeners", |config| listeners(config) == 2);
+    let config = world.await_config("two listeners", |config| listeners(config) == 2);
     assert_eq!(config["admin"]["name"], "stunner-daemon");
     let map = world.api.get(&world.config_map());
     assert_eq!(map["metadata"]["labels"]["stunner.l7mp.io/owned-by"], "stunner");
@@ -38,7 +18,7 @@ fn l01_and_l03_a_config_map_is_kept() {
     let owner = world.api.get(&world.at(CONFIG, "gatewayconfig-ok"));
     assert_eq!(map["metadata"]["ownerReferences"][0]["uid"], owner["metadata"]["uid"]);
     world.apply(ROUTE_AND_BACKEND);
-    world.await_legacy("five endpoints", |config| endpoints(config) == 5);
+    world.await_config("five endpoints", |config| endpoints(config) == 5);
     assert!(world.api.find(&world.at(DEPLOYMENT, "gateway-1")).is_none());
     assert_eq!(world.discovery().get("/api/v1/configs").1.trim(), r#"{"version":"v1","items":[]}"#);
     let service = world.api.get(&world.at("v1/Service", "gateway-1"));
@@ -49,7 +29,7 @@ fn l01_and_l03_a_config_map_is_kept() {
 fn l02_names_do_where_endpoints_are_not_wanted() {
     let Some(world) = World::start("l02", &[LEGACY, "--endpoint-discovery=false"]) else { return };
     world.apply(ROUTE_AND_BACKEND);
-    let config = world.await_legacy("a name", |config| config["clusters"][0]["type"] == "STRICT_DNS");
+    let config = world.await_config("a name", |config| config["clusters"][0]["type"] == "STRICT_DNS");
     assert_eq!(config["clusters"][0]["endpoints"], json!(["testservice-ok.l02.svc.cluster.local"]));
     world.apply(
         "{apiVersion: stunner.l7mp.io/v1, kind: StaticService, metadata: {name: s, namespace: NAME}, \
@@ -58,30 +38,30 @@ fn l02_names_do_where_endpoints_are_not_wanted() {
     let backend =
         json!([{"backendRefs": [{"group": "stunner.l7mp.io", "kind": "StaticService", "name": "s"}]}]);
     world.api.patch(&world.at(ROUTE, "udproute-ok"), json!({"spec": {"rules": backend}}));
-    world.await_legacy("three addresses", |config| {
+    world.await_config("three addresses", |config| {
         config["clusters"][0]["type"] == "STATIC" && endpoints(config) == 3
     });
     world.api.delete(&world.at(STATIC_SERVICE, "s"));
-    world.await_legacy("no address", |config| endpoints(config) == 0);
+    world.await_config("no address", |config| endpoints(config) == 0);
 }
 
 #[test]
 fn l03_cluster_addresses_are_left_out_if_asked() {
     let Some(world) = World::start("l03", &[LEGACY, "--relay-to-cluster-ip=false"]) else { return };
     world.apply(ROUTE_AND_BACKEND);
-    world.await_legacy("four endpoints", |config| endpoints(config) == 4);
+    world.await_config("four endpoints", |config| endpoints(config) == 4);
 }
 
 #[test]
 fn l06_l07_and_l13_routes_and_gateways_come_and_go() {
     let Some(world) = World::start("l06", &[LEGACY]) else { return };
     world.apply(ROUTE_AND_BACKEND);
-    let config = world.await_legacy("a cluster", |config| endpoints(config) == 5);
+    let config = world.await_config("a cluster", |config| endpoints(config) == 5);
     assert_eq!(listener(&config, UDP)["routes"], json!(["l06/udproute-ok"]));
     // L7
     let parent = json!([{"name": "gateway-1", "sectionName": TCP}]);
     world.api.patch(&world.at(ROUTE, "udproute-ok"), json!({"spec": {"parentRefs": parent}}));
-    world.await_legacy("the other listener", |config| {
+    world.await_config("the other listener", |config| {
         listener(config, TCP)["routes"] == json!(["l06/udproute-ok"])
             && listener(config, UDP)["routes"].as_array().is_none_or(Vec::is_empty)
     });
@@ -90,12 +70,12 @@ fn l06_l07_and_l13_routes_and_gateways_come_and_go() {
     });
     // L6
     world.api.delete(&world.at(ROUTE, "udproute-ok"));
-    world.await_legacy("no cluster", |config| config["clusters"].is_null());
+    world.await_config("no cluster", |config| config["clusters"].is_null());
     world.api.delete(&world.gateway());
-    world.await_legacy("no listener", |config| config["listeners"].is_null());
+    world.await_config("no listener", |config| config["listeners"].is_null());
     world.apply(crate::fixture::BASE);
     world.apply(ROUTE_AND_BACKEND);
-    world.await_legacy("everything again", |config| listeners(config) == 2 && endpoints(config) == 5);
+    world.await_config("everything again", |config| listeners(config) == 2 && endpoints(config) == 5);
     world.api.await_object(&world.at(ROUTE, "udproute-ok"), "accepted", |route| {
         condition(&route["status"]["parents"][0]["conditions"], "Accepted").0 == "True"
     });
@@ -103,11 +83,11 @@ fn l06_l07_and_l13_routes_and_gateways_come_and_go() {
     world.api.delete(&world.at(ROUTE, "udproute-ok"));
     world.api.delete(&world.gateway());
     let empty = |config: &Value| config["listeners"].is_null() && config["clusters"].is_null();
-    let config = world.await_legacy("nothing", empty);
+    let config = world.await_config("nothing", empty);
     assert_eq!(config["admin"]["name"], "stunner-daemon");
     world.api.delete(&format!("{CLASS} l06"));
     world.await_idle();
-    assert!(empty(&conf(&world.api.get(&world.config_map()))));
+    assert!(empty(&in_config_map(&world.api.get(&world.config_map()))));
 }
 
 #[test]
@@ -136,22 +116,22 @@ fn l08_and_l09_namespaces_and_sections_decide() {
     let is_in =
         |config: &Value, name: &str| listener(config, name)["routes"].to_string().contains("l08-other/far");
     world.api.patch(&world.gateway(), allow(json!({"from": "All"})));
-    world.await_legacy("let in by one", |config| is_in(config, UDP) && !is_in(config, TCP));
+    world.await_config("let in by one", |config| is_in(config, UDP) && !is_in(config, TCP));
     let expression = |values: &[&str]| {
         let one = json!({"key": "which", "operator": "In", "values": values});
         allow(json!({"from": "Selector", "selector": {"matchExpressions": [one]}}))
     };
     world.api.patch(&world.gateway(), expression(&["some", "thing"]));
-    world.await_legacy("shut out", |config| !is_in(config, UDP));
+    world.await_config("shut out", |config| !is_in(config, UDP));
     world.api.patch(&world.gateway(), expression(&["other", "thing"]));
-    world.await_legacy("let in by its label", |config| is_in(config, UDP));
+    world.await_config("let in by its label", |config| is_in(config, UDP));
     // W29: labels of namespaces count when they change.
     world.api.patch("v1/Namespace l08-other", json!({"metadata": {"labels": {"which": "nothing"}}}));
-    world.await_legacy("shut out by its label", |config| !is_in(config, UDP));
+    world.await_config("shut out by its label", |config| !is_in(config, UDP));
     // L9
     let parent = json!([{"name": "gateway-1", "sectionName": "nobody"}]);
     world.api.patch(&world.at(ROUTE, "udproute-ok"), json!({"spec": {"parentRefs": parent}}));
-    world.await_legacy("no cluster", |config| config["clusters"].is_null());
+    world.await_config("no cluster", |config| config["clusters"].is_null());
     world.api.await_object(&world.at(ROUTE, "udproute-ok"), "refused", |route| {
         let conditions = &route["status"]["parents"][0]["conditions"];
         condition(conditions, "Accepted").0 == "False" && condition(conditions, "ResolvedRefs").0 == "True"
@@ -165,7 +145,7 @@ fn l10_and_l11_credentials_come_from_where_the_config_says() {
     for alias in ["ephemeral", "timewindowed"] {
         let spec = json!({"authType": alias, "sharedSecret": format!("secret-{alias}")});
         world.api.patch(&config, json!({ "spec": spec }));
-        let now = world.await_legacy(alias, |config| {
+        let now = world.await_config(alias, |config| {
             config["auth"]["credentials"]["secret"] == format!("secret-{alias}")
         });
         assert_eq!(now["auth"]["type"], "ephemeral");
@@ -180,21 +160,21 @@ fn l10_and_l11_credentials_come_from_where_the_config_says() {
     world.api.apply(&secret(json!({"username": "ext-user", "password": "ext-pass"})));
     world.api.patch(&config, json!({"spec": {"authRef": {"name": "auth"}}}));
     let now =
-        world.await_legacy("the Secret", |config| config["auth"]["credentials"]["username"] == "ext-user");
+        world.await_config("the Secret", |config| config["auth"]["credentials"]["username"] == "ext-user");
     assert_eq!(now["auth"]["type"], "static");
     world.api.apply(&secret(json!({"username": "ext-user", "password": "new-pass"})));
-    world.await_legacy("the edit", |config| config["auth"]["credentials"]["password"] == "new-pass");
+    world.await_config("the edit", |config| config["auth"]["credentials"]["password"] == "new-pass");
     world.api.apply(&secret(json!({"type": "ephemeral", "secret": "ext-secret"})));
     let last =
-        world.await_legacy("the type", |config| config["auth"]["credentials"]["secret"] == "ext-secret");
+        world.await_config("the type", |config| config["auth"]["credentials"]["secret"] == "ext-secret");
     // What is missing keeps what was there, and says so.
     world.api.delete(&world.at(SECRET, "auth"));
     world.api.await_object(&world.gateway(), "pending", |gateway| {
         condition(&gateway["status"]["conditions"], "Accepted") == ("False", "Pending")
     });
-    assert_eq!(conf(&world.api.get(&world.config_map())), last);
+    assert_eq!(in_config_map(&world.api.get(&world.config_map())), last);
     world.api.patch(&config, json!({"spec": {"authRef": null}}));
-    world.await_legacy("inline again", |config| {
+    world.await_config("inline again", |config| {
         config["auth"]["credentials"]["secret"] == "secret-timewindowed"
     });
 }
@@ -203,18 +183,18 @@ fn l10_and_l11_credentials_come_from_where_the_config_says() {
 fn l12_any_change_is_rendered() {
     let Some(world) = World::start("l12", &[LEGACY, "--endpoint-discovery=false"]) else { return };
     world.apply(ROUTE_AND_BACKEND);
-    world.await_legacy("a cluster", |config| endpoints(config) == 1);
+    world.await_config("a cluster", |config| endpoints(config) == 1);
     let listeners_are = json!([
         {"name": UDP, "port": 7, "protocol": "TURN-UDP"},
         {"name": TCP, "port": 2, "protocol": "TURN-TCP"},
     ]);
     world.api.patch(&world.gateway(), json!({"spec": {"listeners": listeners_are}}));
-    world.await_legacy("the new port", |config| listener(config, UDP)["port"] == 7);
+    world.await_config("the new port", |config| listener(config, UDP)["port"] == 7);
     world.api.patch(
         &world.at(ROUTE, "udproute-ok"),
         json!({"spec": {"rules": [{"backendRefs": [{"name": "dummy"}]}]}}),
     );
-    world.await_legacy("the new backend", |config| {
+    world.await_config("the new backend", |config| {
         config["clusters"][0]["endpoints"] == json!(["dummy.l12.svc.cluster.local"])
     });
     world.apply(
@@ -223,7 +203,7 @@ fn l12_any_change_is_rendered() {
          rules: [{backendRefs: [{name: one}, {name: two}]}]}}",
     );
     let config =
-        world.await_legacy("two clusters", |config| config["clusters"].as_array().map(Vec::len) == Some(2));
+        world.await_config("two clusters", |config| config["clusters"].as_array().map(Vec::len) == Some(2));
     assert_eq!(listener(&config, TCP)["routes"], json!(["l12/second"]));
     assert_eq!(config["clusters"][0]["name"], "l12/second");
     assert_eq!(endpoints(&config), 2);
@@ -231,7 +211,7 @@ fn l12_any_change_is_rendered() {
         "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: gateway-2, namespace: NAME}, spec: \
          {gatewayClassName: NAME, listeners: [{name: a, port: 1, protocol: UDP}, {name: b, port: 3, protocol: TCP}]}}",
     );
-    world.await_legacy("four listeners", |config| listeners(config) == 4);
+    world.await_config("four listeners", |config| listeners(config) == 4);
     world.api.delete(&world.at(GATEWAY, "gateway-2"));
-    world.await_legacy("two listeners", |config| listeners(config) == 2);
+    world.await_config("two listeners", |config| listeners(config) == 2);
 }

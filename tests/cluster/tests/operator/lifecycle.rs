@@ -73,13 +73,19 @@ impl World {
     /// Waits until the operator has written everything that it has to.
     #[track_caller]
     pub(crate) fn await_idle(&self) {
-        self.operator().await_ready();
+        self.await_idle_of(self.operator());
+    }
+
+    /// The same for an operator that was started in another way.
+    #[track_caller]
+    pub(crate) fn await_idle_of(&self, operator: &Operator) {
+        operator.await_ready();
         let deadline = kit::Deadline::default();
         let mut quiet = 0;
         // Between two looks there is time for a change to be noted and rendered.
         while quiet < 5 {
-            quiet = if is_idle(&self.operator().metrics()) { quiet + 1 } else { 0 };
-            assert!(deadline.left().is_some(), "{}", self.operator().metrics());
+            quiet = if is_idle(&operator.metrics()) { quiet + 1 } else { 0 };
+            assert!(deadline.left().is_some(), "{}", operator.metrics());
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     }

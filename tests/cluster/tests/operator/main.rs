@@ -7,6 +7,8 @@ mod fixture;
 mod legacy;
 mod lifecycle;
 mod managed;
+mod network;
 mod several;
+mod statuses;
 mod tutorial;
 mod writes;

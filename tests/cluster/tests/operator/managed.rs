@@ -1,21 +1,31 @@
 //! One Gateway in managed mode.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
 
 use crate::fixture::{
-    CLASS, CONFIG, DAEMON_SET, DATAPLANE, DEPLOYMENT, GATEWAY, OFFICIAL_ROUTE, ROUTE, ROUTE_AND_BACKEND,
-    SECRET, SERVICE, STATIC_SERVICE, TCP, UDP, World, condition, endpoints, listener, ours,
+    CLASS, CONFIG, DAEMON_SET, DATAPLANE, DEPLOYMENT, GATEWAY, LEGACY, OFFICIAL_ROUTE, ROUTE,
+    ROUTE_AND_BACKEND, SECRET, SERVICE, STATIC_SERVICE, TCP, UDP, World, condition, endpoints, listener,
+    ours,
 };
 
 #[test]
 fn m01_to_m06_a_gateway_a_route_and_their_statuses() {
     let Some(world) = World::start("m01", &[]) else { return };
+    a_gateway(&world);
+    a_route(&world);
+}
+
+/// M1 to M4.
+fn a_gateway(world: &World) {
+    let name = &world.name;
     let config =
         world.await_config("two listeners", |config| config["listeners"].as_array().map(Vec::len) == Some(2));
-    assert_eq!(config["listeners"][0]["name"], format!("m01/gateway-1/{UDP}"));
+    assert_eq!(config["listeners"][0]["name"], format!("{name}/gateway-1/{UDP}"));
     assert_eq!(config["listeners"][0]["protocol"], "TURN-UDP");
     assert_eq!(config["listeners"][0]["port"], 1);
-    assert_eq!(config["listeners"][1]["name"], format!("m01/gateway-1/{TCP}"));
+    assert_eq!(config["listeners"][1]["name"], format!("{name}/gateway-1/{TCP}"));
     assert_eq!(config["listeners"][1]["protocol"], "TURN-TCP");
     assert_eq!(config["listeners"][1]["port"], 2);
     assert_eq!(config["auth"]["realm"], "testrealm");
@@ -26,7 +36,7 @@ fn m01_to_m06_a_gateway_a_route_and_their_statuses() {
     assert_eq!(status, 200);
     assert!(license.contains("subscriptionType"), "{license}");
 
-    let class = world.api.await_object(&format!("{CLASS} m01"), "accepted", |class| {
+    let class = world.api.await_object(&format!("{CLASS} {name}"), "accepted", |class| {
         condition(&class["status"]["conditions"], "Accepted") == ("True", "Accepted")
     });
     assert_eq!(class["status"]["conditions"].as_array().map(Vec::len), Some(1));
@@ -43,14 +53,25 @@ fn m01_to_m06_a_gateway_a_route_and_their_statuses() {
         assert_eq!(condition(conditions, "ResolvedRefs"), ("True", "ResolvedRefs"));
         assert_eq!(condition(conditions, "Conflicted"), ("False", "NoConflicts"));
     }
+}
 
+/// M5 and M6.
+fn a_route(world: &World) {
+    let route = format!("{}/udproute-ok", world.name);
     world.apply(ROUTE_AND_BACKEND);
-    let config = world.await_config("a cluster with five endpoints", |config| {
-        config["clusters"][0]["endpoints"].as_array().map(Vec::len) == Some(5)
-    });
-    assert_eq!(config["clusters"][0]["name"], "m01/udproute-ok");
+    let config = world.await_config("a cluster with five endpoints", |config| endpoints(config) == 5);
+    assert_eq!(config["clusters"][0]["name"], route);
     assert_eq!(config["clusters"][0]["type"], "STATIC");
-    assert_eq!(listener(&config, UDP)["routes"], json!(["m01/udproute-ok"]));
+    let backend = world.api.get(&world.at(SERVICE, "testservice-ok"));
+    let found: BTreeSet<_> = config["clusters"][0]["endpoints"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let own = backend["spec"]["clusterIP"].as_str().expect("an address of the cluster");
+    assert_eq!(found, BTreeSet::from(["1.2.3.4", "1.2.3.5", "1.2.3.6", "1.2.3.7", own]));
+    assert_eq!(listener(&config, UDP)["routes"], json!([route]));
     assert!(listener(&config, TCP)["routes"].as_array().is_none_or(Vec::is_empty));
 
     let route = world.api.await_object(&world.at(ROUTE, "udproute-ok"), "accepted", |route| {
@@ -64,7 +85,12 @@ fn m01_to_m06_a_gateway_a_route_and_their_statuses() {
         parents[0]["parentRef"],
         json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gateway-1", "sectionName": UDP})
     );
-    assert_eq!(parents[0]["controllerName"], "example.com/m01");
+    assert_eq!(parents[0]["controllerName"], world.options.controller);
+    assert!(parents[0]["parentRef"].get("namespace").is_none());
+    let gateway = world.api.await_object(&world.gateway(), "an attached route", |gateway| {
+        listener(&gateway["status"], UDP)["attachedRoutes"] == 1
+    });
+    assert_eq!(listener(&gateway["status"], TCP)["attachedRoutes"], 0);
 }
 
 #[test]
@@ -99,7 +125,7 @@ fn m22_the_deployment_is_made_from_the_template() {
 }
 
 #[test]
-fn m27_replicas_of_one_leave_scaling_to_others() {
+fn m27_and_o06_replicas_of_one_leave_scaling_to_others() {
     let Some(world) = World::start("m27", &[]) else { return };
     let deployment = world.at(DEPLOYMENT, "gateway-1");
     world.api.await_object(&deployment, "three replicas", |one| one["spec"]["replicas"] == 3);
@@ -107,7 +133,7 @@ fn m27_replicas_of_one_leave_scaling_to_others() {
     world.api.patch(&deployment, json!({"spec": {"replicas": 5}}));
     world.api.await_object(&deployment, "three replicas again", |one| one["spec"]["replicas"] == 3);
     world.api.patch(&format!("{DATAPLANE} m27"), json!({"spec": {"replicas": 1, "image": "testimage-2"}}));
-    let image = |one: &serde_json::Value| one["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    let image = |one: &Value| one["spec"]["template"]["spec"]["containers"][0]["image"].clone();
     let after = world.api.await_object(&deployment, "the new image", |one| image(one) == "testimage-2");
     assert_eq!(after["spec"]["replicas"], 3);
     world.api.patch(&deployment, json!({"spec": {"replicas": 4}}));
@@ -131,6 +157,17 @@ fn m24_another_workload_of_ours_goes() {
 #[test]
 fn m16_what_is_put_on_a_service_by_hand_survives() {
     let Some(world) = World::start("m16", &[]) else { return };
+    what_is_put_on_a_service_by_hand_survives(&world);
+}
+
+#[test]
+fn l04_what_is_put_on_a_service_by_hand_survives_in_legacy_mode() {
+    let Some(world) = World::start("l04-hand", &[LEGACY]) else { return };
+    what_is_put_on_a_service_by_hand_survives(&world);
+}
+
+fn what_is_put_on_a_service_by_hand_survives(world: &World) {
+    let related_to = format!("{}/gateway-1", world.name);
     let service = world.at(SERVICE, "gateway-1");
     world.api.await_object(&service, "there", |_| true);
     let related = "stunner.l7mp.io/related-gateway-name";
@@ -139,15 +176,25 @@ fn m16_what_is_put_on_a_service_by_hand_survives() {
         json!({"metadata": {"labels": {"by-hand": "yes"}, "annotations": {"by-hand": "too", related: null}}}),
     );
     let after = world.api.await_object(&service, "with its annotation again", |service| {
-        service["metadata"]["annotations"][related] == "m16/gateway-1"
+        service["metadata"]["annotations"][related] == related_to
     });
     assert_eq!(after["metadata"]["labels"]["by-hand"], "yes");
     assert_eq!(after["metadata"]["annotations"]["by-hand"], "too");
 }
 
 #[test]
-fn m15_and_m17_annotations_reach_the_service() {
+fn m15_m17_and_w24_annotations_reach_the_service() {
     let Some(world) = World::start("m15", &[]) else { return };
+    annotations_reach_the_service(&world);
+}
+
+#[test]
+fn l04_annotations_reach_the_service_in_legacy_mode() {
+    let Some(world) = World::start("l04-annotations", &[LEGACY]) else { return };
+    annotations_reach_the_service(&world);
+}
+
+fn annotations_reach_the_service(world: &World) {
     let service = world.at(SERVICE, "gateway-1");
     let created = world.api.await_object(&service, "there", |_| true);
     assert_eq!(created["metadata"]["labels"]["stunner.l7mp.io/owned-by"], "stunner");
@@ -176,7 +223,7 @@ fn m15_and_m17_annotations_reach_the_service() {
 }
 
 #[test]
-fn m18_and_m19_ports_are_set_by_annotations() {
+fn m18_m19_and_w19_ports_are_set_by_annotations() {
     let Some(world) = World::start("m18", &[]) else { return };
     let service = world.at(SERVICE, "gateway-1");
     world.api.await_object(&service, "there", |_| true);
@@ -231,6 +278,35 @@ stringData: {tls.crt: CRT, tls.key: KEY}
 #[test]
 fn m20_and_m21_a_certificate_comes_and_changes() {
     let Some(world) = World::start("m20", &[]) else { return };
+    a_certificate_comes_and_changes(&world);
+}
+
+#[test]
+fn l05_certificates_come_and_change_in_legacy_mode() {
+    let Some(world) = World::start("l05", &[LEGACY]) else { return };
+    a_certificate_comes_and_changes(&world);
+    // Several listeners share a Secret, one of them over TLS.
+    let tls = json!({"mode": "Terminate", "certificateRefs": [{"name": "testsecret-ok"}]});
+    let listeners = json!([
+        {"name": "dtls", "port": 3, "protocol": "TURN-DTLS", "tls": tls},
+        {"name": "tls", "port": 4, "protocol": "TURN-TLS", "tls": tls},
+        {"name": "other-tls", "port": 5, "protocol": "TLS", "tls": tls},
+    ]);
+    world.api.patch(&world.gateway(), json!({"spec": {"listeners": listeners}}));
+    for name in ["three.example", "four.example"] {
+        let made = certificate(name);
+        world.apply(&secret(&made));
+        let has_it = |config: &Value, name: &str| {
+            let listener = listener(config, name);
+            listener["cert"] == base64(made.0.as_bytes()) && listener["key"] == base64(made.1.as_bytes())
+        };
+        world.await_config("the certificate at all three", |config| {
+            ["dtls", "tls", "other-tls"].iter().all(|name| has_it(config, name))
+        });
+    }
+}
+
+fn a_certificate_comes_and_changes(world: &World) {
     let dtls = json!({"mode": "Terminate", "certificateRefs": [{"name": "testsecret-ok"}]});
     let listeners = json!([
         {"name": UDP, "port": 1, "protocol": "TURN-UDP"},
@@ -243,15 +319,15 @@ fn m20_and_m21_a_certificate_comes_and_changes() {
     });
     let config =
         world.await_config("one listener", |config| config["listeners"].as_array().map(Vec::len) == Some(1));
-    assert_eq!(config["listeners"][0]["name"], format!("m20/gateway-1/{UDP}"));
+    assert_eq!(config["listeners"][0]["name"], format!("{}/gateway-1/{UDP}", world.name));
     for name in ["one.example", "two.example"] {
         let made = certificate(name);
-        let secret = SECRET_MANIFEST
-            .replace("CRT", &json!(made.0).to_string())
-            .replace("KEY", &json!(made.1).to_string());
-        world.apply(&secret);
-        let wanted = base64(made.0.as_bytes());
-        world.await_config("the certificate", |config| listener(config, "dtls")["cert"] == wanted);
+        world.apply(&secret(&made));
+        let (chain, key) = (base64(made.0.as_bytes()), base64(made.1.as_bytes()));
+        world.await_config("the certificate", |config| {
+            (&listener(config, "dtls")["cert"], &listener(config, "dtls")["key"])
+                == (&json!(chain), &json!(key))
+        });
     }
     world.api.await_object(&world.gateway(), "a resolved certificate", |gateway| {
         condition(&listener(&gateway["status"], "dtls")["conditions"], "ResolvedRefs").0 == "True"
@@ -259,6 +335,11 @@ fn m20_and_m21_a_certificate_comes_and_changes() {
     world.api.delete(&world.at(SECRET, "testsecret-ok"));
     world
         .await_config("one listener again", |config| config["listeners"].as_array().map(Vec::len) == Some(1));
+}
+
+/// The Secret with a certificate and its key.
+fn secret((chain, key): &(String, String)) -> String {
+    SECRET_MANIFEST.replace("CRT", &json!(chain).to_string()).replace("KEY", &json!(key).to_string())
 }
 
 fn certificate(name: &str) -> (String, String) {
@@ -327,9 +408,7 @@ spec:
 fn m28_to_m32_static_services_and_the_other_kind_of_route() {
     let Some(world) = World::start("m28", &[]) else { return };
     let made = certificate("m28.example");
-    let secret =
-        SECRET_MANIFEST.replace("CRT", &json!(made.0).to_string()).replace("KEY", &json!(made.1).to_string());
-    world.apply(&secret);
+    world.apply(&secret(&made));
     let tls = json!({"mode": "Terminate", "certificateRefs": [{"name": "testsecret-ok"}]});
     let listeners = json!([
         {"name": UDP, "port": 1, "protocol": "TURN-UDP"},
@@ -395,14 +474,10 @@ fn m28_to_m32_static_services_and_the_other_kind_of_route() {
 #[test]
 fn m33_endpoints_do_where_slices_are_not_wanted() {
     let Some(world) = World::start("m33", &["--disable-endpontslice-controller"]) else { return };
-    world.apply(ROUTE_AND_BACKEND);
+    a_gateway(&world);
     world.apply(
         "{apiVersion: v1, kind: Endpoints, metadata: {name: testservice-ok, namespace: NAME}, subsets: \
          [{addresses: [{ip: 1.2.3.4}, {ip: 1.2.3.5}], notReadyAddresses: [{ip: 1.2.3.6}, {ip: 1.2.3.7}]}]}",
     );
-    world.await_config("five endpoints", |config| endpoints(config) == 5);
-    world.api.await_object(&world.at(ROUTE, "udproute-ok"), "accepted", |route| {
-        let conditions = &route["status"]["parents"][0]["conditions"];
-        condition(conditions, "Accepted").0 == "True" && condition(conditions, "ResolvedRefs").0 == "True"
-    });
+    a_route(&world);
 }

@@ -155,7 +155,7 @@ fn g07_and_g09_two_classes_keep_to_themselves() {
 }
 
 #[test]
-fn g08_edits_by_hand_stay_where_they_may_and_go_where_they_may_not() {
+fn m23_g08_and_o03_edits_by_hand_stay_where_they_may_and_go_where_they_may_not() {
     let Some(world) = World::start("g08", &[]) else { return };
     let reference = world.at(DEPLOYMENT, "gateway-1");
     world.api.await_object(&reference, "there", |_| true);

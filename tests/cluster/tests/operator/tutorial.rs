@@ -37,6 +37,20 @@ fn check(api: &Api, operator: &Operator, version: &str) {
     }
 }
 
+/// The columns of a table that `kubectl` prints, without those that tell the time.
+fn table(text: &str) -> Vec<Vec<String>> {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let mut rows: Vec<_> = text.lines().filter(|line| !line.is_empty()).map(words).collect();
+    for row in &mut rows {
+        row.pop();
+    }
+    rows
+}
+
+fn rows(rows: &[&[&str]]) -> Vec<Vec<String>> {
+    rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect()
+}
+
 fn start(gateway_api: GatewayApi, manifests: &str) -> Option<(Server, Api, Operator)> {
     kit::need("kube-apiserver")?;
     let server = Server::start(gateway_api)?;
@@ -74,7 +88,7 @@ fn t06_t07_and_t10_the_current_manifests() {
 #[test]
 fn t06_t07_and_t10_the_first_published_manifests() {
     let started = start(GatewayApi::Old, "v1alpha2/direct-one2one-call-stunner.yaml");
-    let Some((_server, api, operator)) = started else { return };
+    let Some((server, api, operator)) = started else { return };
     check(&api, &operator, "v1beta1");
     // What that release prints in its READY column.
     for gateway in ["udp-gateway", "tcp-gateway"] {
@@ -88,7 +102,42 @@ fn t06_t07_and_t10_the_first_published_manifests() {
         "accepted",
         |route| condition(&route["status"]["parents"][1]["conditions"], "Accepted").0 == "True",
     );
+    if let Some(kubectl) = kit::need("kubectl") {
+        let printed = server.kubectl(&kubectl, &["get", "gateways", "-n", "stunner"]);
+        let wanted: [&[&str]; 3] = [
+            &["NAME", "CLASS", "ADDRESS", "READY"],
+            &["tcp-gateway", "stunner-gatewayclass", "192.0.2.7", "True"],
+            &["udp-gateway", "stunner-gatewayclass", "192.0.2.7", "True"],
+        ];
+        assert_eq!(table(&printed), rows(&wanted), "{printed}");
+    }
     let config = api.get("stunner.l7mp.io/v1alpha1/GatewayConfig stunner/stunner-gatewayconfig");
     assert_eq!(config["spec"]["authType"], "plaintext");
     assert!(operator.metrics().contains("stunner_gateway_operator_failing_writes 0"));
+}
+
+#[test]
+fn t06_t07_and_t10_the_first_published_manifests_print_what_its_page_shows() {
+    let Some(kubectl) = kit::need("kubectl") else { return };
+    let started = start(GatewayApi::Tutorial, "v1alpha2/direct-one2one-call-stunner.yaml");
+    let Some((server, api, operator)) = started else { return };
+    check(&api, &operator, "v1");
+    api.await_object(
+        "gateway.networking.k8s.io/v1alpha2/UDPRoute stunner/stunner-headless",
+        "accepted",
+        |route| {
+            (0..2).all(|at| condition(&route["status"]["parents"][at]["conditions"], "Accepted").0 == "True")
+        },
+    );
+    let printed = server.kubectl(&kubectl, &["get", "gatewayconfigs,gateways,udproutes", "-n", "stunner"]);
+    let wanted: [&[&str]; 7] = [
+        &["NAME", "REALM", "AUTH"],
+        &["gatewayconfig.stunner.l7mp.io/stunner-gatewayconfig", "stunner.l7mp.io", "plaintext"],
+        &["NAME", "CLASS", "ADDRESS", "READY"],
+        &["gateway.gateway.networking.k8s.io/tcp-gateway", "stunner-gatewayclass", "192.0.2.7", "True"],
+        &["gateway.gateway.networking.k8s.io/udp-gateway", "stunner-gatewayclass", "192.0.2.7", "True"],
+        &["NAME"],
+        &["udproute.gateway.networking.k8s.io/stunner-headless"],
+    ];
+    assert_eq!(table(&printed), rows(&wanted), "{printed}");
 }
