@@ -22,14 +22,20 @@ pub(crate) enum Command {
     /// Print or watch the configurations of gateways
     #[command(alias = "stunner-config")]
     Config(ConfigArguments),
+    /// Print what dataplanes are doing
+    #[command(alias = "dataplane-status")]
+    Status(StatusArguments),
+    /// Ask the authentication service for ICE servers or TURN credentials
+    #[command(alias = "get-credential")]
+    Auth(AuthArguments),
     /// Print credentials and listeners of one configuration
     ///
-    /// NAMESPACE/stunnerd-config stands for all gateways of a namespace.
+    /// NAMESPACE/stunnerd-config is the ConfigMap of that name, or stands for all gateways of a namespace.
     RunningConfig(RunningConfigArguments),
     /// Print what the discovery server says about its licence
     #[command(alias = "license-status")]
     License(LicenseArguments),
-    /// Ask a dataplane which listener, route and cluster decide about a peer, and why clients were refused
+    /// Ask dataplanes which listener, route and cluster decide about a peer, and why clients were refused
     Explain(ExplainArguments),
     /// Send data channel messages through a gateway, and tell what got lost and how long it took
     ///
@@ -67,11 +73,62 @@ pub(crate) struct RunningConfigArguments {
     pub(crate) server: flags::Discovery,
 }
 
+/// Which dataplanes to ask.
+#[derive(Args)]
+pub(crate) struct Dataplanes {
+    /// Name of the gateway, or NAMESPACE/NAME; all of the namespace if left out
+    pub(crate) gateway: Option<String>,
+    /// Name of one of the gateway's pods
+    #[arg(long, value_name = "NAME", requires = "gateway")]
+    pub(crate) pod_name: Option<String>,
+    /// The pods' health port
+    #[arg(long, value_name = "PORT", default_value_t = 8086)]
+    pub(crate) pod_port: u16,
+}
+
+#[derive(Args)]
+pub(crate) struct StatusArguments {
+    /// Address of a dataplane's health port, instead of looking for pods in a cluster
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) pod_address: Option<String>,
+    #[command(flatten)]
+    pub(crate) dataplanes: Dataplanes,
+}
+
+#[derive(Args)]
+pub(crate) struct AuthArguments {
+    /// Name of the gateway, or NAMESPACE/NAME; any if left out
+    pub(crate) gateway: Option<String>,
+    /// Ask for a TURN credential instead of ICE servers
+    #[arg(long)]
+    pub(crate) auth_turn_credential: bool,
+    /// User to ask for, if credentials are ephemeral
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) username: Option<String>,
+    /// How long credentials are to be good for, if they are ephemeral
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) ttl: Option<u32>,
+    /// What the configuration is to say about candidates: all or relay
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) ice_transport_policy: Option<String>,
+    /// Address of the authentication service, instead of looking for its pod in a cluster
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) auth_server_address: Option<String>,
+    /// Namespace to look for the authentication service in, instead of all
+    #[arg(long, value_name = "NAME")]
+    pub(crate) auth_service_namespace: Option<String>,
+    /// Port of the authentication service
+    #[arg(long, value_name = "PORT", default_value_t = 8088)]
+    pub(crate) auth_service_port: u16,
+}
+
 #[derive(Args)]
 pub(crate) struct ExplainArguments {
-    /// The dataplane's health port
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8086")]
-    pub(crate) admin: String,
+    /// Address of a dataplane's health port, instead of looking for pods in a cluster
+    #[arg(long, alias = "pod-address", value_name = "HOST:PORT")]
+    pub(crate) admin: Option<String>,
+    #[command(flatten)]
+    pub(crate) dataplanes: Dataplanes,
     /// May clients reach this peer?
     #[arg(long, value_name = "ADDRESS[:PORT]")]
     pub(crate) peer: Option<String>,
@@ -156,10 +213,6 @@ pub(crate) struct Global {
 impl Global {
     pub(crate) fn log_spec(&self) -> &str {
         if self.verbose { "all:TRACE" } else { &self.loglevel }
-    }
-
-    pub(crate) fn namespace(&self) -> &str {
-        self.kubernetes.namespace.as_deref().unwrap_or("default")
     }
 }
 

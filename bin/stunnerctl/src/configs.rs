@@ -7,15 +7,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cli::{ConfigArguments, Global},
-    discovery,
     format::Printer,
+    world::World,
 };
 
 pub(crate) async fn run(global: &Global, arguments: &ConfigArguments) -> anyhow::Result<()> {
     let printer = Printer::new(&global.output)?;
-    let (scope, wanted) = selection(global, arguments.gateway.as_deref())?;
-    let origin = discovery::origin(&arguments.server, &global.kubernetes)?;
-    let options = discovery::options(arguments.node.as_deref());
+    let world = World::of(global).await;
+    let (scope, wanted) = selection(global, world.namespace(), arguments.gateway.as_deref())?;
+    let (origin, options) = world.discovery(&arguments.server, arguments.node.as_deref()).await?;
     let is_wanted = |id: &str| wanted.is_none_or(|name| id.split('/').nth(1) == Some(name));
     let mut out = io::stdout().lock();
     if !arguments.watch {
@@ -50,11 +50,15 @@ pub(crate) async fn run(global: &Global, arguments: &ConfigArguments) -> anyhow:
 }
 
 /// What to ask for, and the name that the gateways must have if the question cannot say so.
-fn selection<'a>(global: &Global, gateway: Option<&'a str>) -> anyhow::Result<(Scope, Option<&'a str>)> {
+fn selection<'a>(
+    global: &Global,
+    namespace: &str,
+    gateway: Option<&'a str>,
+) -> anyhow::Result<(Scope, Option<&'a str>)> {
     Ok(match gateway {
         _ if global.all_namespaces => (Scope::All, gateway),
         Some(id) if id.contains('/') => (id.parse()?, None),
-        Some(name) => (Scope::gateway(global.namespace(), name), None),
-        None => (Scope::Namespace(global.namespace().to_owned()), None),
+        Some(name) => (Scope::gateway(namespace, name), None),
+        None => (Scope::Namespace(namespace.to_owned()), None),
     })
 }

@@ -1,30 +1,61 @@
-//! `stunnerctl explain`: asks one dataplane which listener, route and cluster decide about a peer, and why clients
-//! were refused lately.
+//! `stunnerctl explain`: asks dataplanes which listener, route and cluster decide about a peer, and why clients were
+//! refused lately.
 
-use std::{
-    io::{self, Read, Write},
-    net::TcpStream,
-    time::Duration,
-};
+use std::io::{self, Write};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use cds::Error;
 use serde_json::Value;
 
 use crate::{
     cli::{ExplainArguments, Global},
     format::Printer,
+    pods,
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
-/// A dataplane remembers a few dozen refusals.
-const LONGEST_ANSWER: u64 = 1 << 20;
-
-pub(crate) fn run(global: &Global, arguments: &ExplainArguments) -> anyhow::Result<()> {
+pub(crate) async fn run(global: &Global, arguments: &ExplainArguments) -> anyhow::Result<()> {
     let printer = Printer::new(&global.output)?;
-    let body = get(&arguments.admin, &target(arguments))?;
-    let answer =
-        serde_json::from_str(&body).context("the answer is not JSON; is this a dataplane's health port?")?;
-    write(&mut io::stdout().lock(), &printer, &answer)
+    let address = ("--admin", arguments.admin.as_deref());
+    let dataplanes = pods::find(global, address, &arguments.dataplanes).await?;
+    let is_one_of_several = dataplanes.len() > 1 || dataplanes.iter().any(pods::Dataplane::is_pod);
+    let (mut failures, mut asked) = (Vec::new(), 0);
+    let mut out = io::stdout().lock();
+    for (name, answer) in pods::ask(dataplanes, &target(arguments)).await {
+        asked += 1;
+        match read(&name, answer) {
+            Ok(answer) => {
+                let header = if is_one_of_several { format!("{name}:\n") } else { String::new() };
+                let summary = |out: &mut io::StdoutLock<'_>| {
+                    write!(out, "{header}")?;
+                    summary(out, &answer)
+                };
+                printer.document(&mut out, &answer, summary, summary)?;
+            }
+            Err(error) => failures.push(error),
+        }
+    }
+    // Who asked one wants its answer; of several, those that answer will do.
+    if failures.len() == asked
+        && let Some(error) = failures.pop()
+    {
+        return Err(error);
+    }
+    for error in failures {
+        tracing::error!(target: "stunnerctl", "{error:#}");
+    }
+    Ok(())
+}
+
+fn read(name: &str, answer: Result<String, Error>) -> anyhow::Result<Value> {
+    match answer {
+        Ok(body) => serde_json::from_str(&body)
+            .with_context(|| format!("{name}: the answer is not JSON; is this a dataplane's health port?")),
+        Err(Error::Status { status, .. }) if status.as_u16() == 404 => {
+            bail!("{name} explains nothing; give the address of a dataplane's health port as --admin")
+        }
+        Err(Error::Status { body, .. }) => Err(anyhow!("{name}: {body}")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn target(arguments: &ExplainArguments) -> String {
@@ -33,36 +64,6 @@ fn target(arguments: &ExplainArguments) -> String {
     let full = arguments.addresses.then(|| "addresses=full".to_owned());
     let items: Vec<String> = [peer, client, full].into_iter().flatten().collect();
     format!("/explain?{}", items.join("&"))
-}
-
-/// One request, one answer: the health port speaks plain HTTP.
-fn get(admin: &str, target: &str) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(admin).with_context(|| format!("cannot connect to {admin}"))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {target} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream
-        .take(LONGEST_ANSWER)
-        .read_to_string(&mut answer)
-        .with_context(|| format!("no answer from {admin}"))?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is not HTTP")?;
-    match head.split_whitespace().nth(1) {
-        Some("200") => Ok(body.to_owned()),
-        Some("404") => {
-            bail!("{admin} explains nothing; give the address of a dataplane's health port as --admin")
-        }
-        _ => bail!("{admin}: {}", body.trim()),
-    }
-}
-
-fn write(out: &mut impl Write, printer: &Printer, answer: &Value) -> anyhow::Result<()> {
-    match printer {
-        Printer::Json => writeln!(out, "{answer}")?,
-        Printer::Yaml => write!(out, "{}", config::yaml::print(answer))?,
-        Printer::JsonPath(template) => writeln!(out, "{}", template.render(answer)?)?,
-        Printer::Summary | Printer::Line => summary(out, answer)?,
-    }
-    Ok(())
 }
 
 fn summary(out: &mut impl Write, answer: &Value) -> io::Result<()> {

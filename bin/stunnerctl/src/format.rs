@@ -76,6 +76,25 @@ impl Printer {
         Ok(())
     }
 
+    /// Prints a document that has a form of its own for people: `summary`, or `line` if one is asked for.
+    pub(crate) fn document<W: Write>(
+        &self,
+        out: &mut W,
+        document: &Value,
+        summary: impl FnOnce(&mut W) -> io::Result<()>,
+        line: impl FnOnce(&mut W) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Json => writeln!(out, "{document}")?,
+            Self::Yaml => write!(out, "{}", config::yaml::print(document))?,
+            Self::JsonPath(template) => writeln!(out, "{}", template.render(document)?)?,
+            Self::Summary => summary(out)?,
+            Self::Line => line(out)?,
+        }
+        out.flush()?;
+        Ok(())
+    }
+
     pub(crate) fn deleted(&self, out: &mut impl Write, id: &str) -> anyhow::Result<()> {
         match self {
             Self::Summary | Self::Line => writeln!(out, "Gateway: {id} <deleted>")?,

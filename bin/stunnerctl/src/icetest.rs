@@ -149,7 +149,10 @@ fn advice(error: &DialError) -> &'static str {
 fn ice_address(global: &Global, arguments: &IcetestArguments) -> String {
     let mut address = format!("http://{}/ice?service=turn", arguments.auth_server_address);
     if let Some(gateway) = &arguments.gateway {
-        address += &format!("&namespace={}&gateway={gateway}", global.namespace());
+        address += &format!(
+            "&namespace={}&gateway={gateway}",
+            global.kubernetes.namespace.as_deref().unwrap_or("default")
+        );
     }
     address
 }

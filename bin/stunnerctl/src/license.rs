@@ -3,43 +3,52 @@
 use std::io::{self, Write};
 
 use anyhow::bail;
-use cds::{License, Origin, Timing, client};
-use serde_json::Value;
+use cds::{License, Origin, client};
 
 use crate::{
     cli::{Global, LicenseArguments},
-    discovery,
     format::Printer,
+    world::World,
 };
 
 pub(crate) async fn run(global: &Global, arguments: &LicenseArguments) -> anyhow::Result<()> {
     let printer = Printer::new(&global.output)?;
-    let Origin::Http(server) = discovery::origin(&arguments.server, &global.kubernetes)? else {
+    let (origin, options) = World::of(global).await.discovery(&arguments.server, None).await?;
+    let Origin::Http(server) = origin else {
         bail!("only discovery servers know about licences");
     };
-    let license = client::license(&server, &Timing::default()).await?;
-    write(&mut io::stdout().lock(), &printer, &license)
+    let license = client::license(&server, &options).await?;
+    let document = serde_json::to_value(&license)?;
+    printer.document(
+        &mut io::stdout().lock(),
+        &document,
+        |out| summary(out, &license),
+        |out| line(out, &license),
+    )
 }
 
-fn write(out: &mut impl Write, printer: &Printer, license: &License) -> anyhow::Result<()> {
-    let value: Value = serde_json::to_value(license)?;
-    let License { enabled_features, subscription_type, last_updated, last_error } = license;
-    let features = if enabled_features.is_empty() { "NONE".to_owned() } else { enabled_features.join(", ") };
-    match printer {
-        Printer::Json => writeln!(out, "{value}")?,
-        Printer::Yaml => write!(out, "{}", config::yaml::print(&value))?,
-        Printer::JsonPath(template) => writeln!(out, "{}", template.render(&value)?)?,
-        Printer::Summary | Printer::Line if !last_error.is_empty() => {
-            writeln!(out, "License server error: {last_error} (last updated: {last_updated})")?;
-        }
-        Printer::Summary => write!(
-            out,
-            "License status:\n\tSubscription type: {subscription_type}\n\tEnabled features: {features}\n\
-             \tLast updated: {last_updated}\n"
-        )?,
-        Printer::Line => {
-            writeln!(out, "{{tier:{subscription_type},features:[{features}],updated:{last_updated}}}")?;
-        }
+fn summary(out: &mut impl Write, license: &License) -> io::Result<()> {
+    let License { subscription_type, last_updated, last_error, .. } = license;
+    if !last_error.is_empty() {
+        return writeln!(out, "License server error: {last_error} (last updated: {last_updated})");
     }
-    Ok(())
+    writeln!(out, "License status:")?;
+    writeln!(out, "\tSubscription type: {subscription_type}")?;
+    writeln!(out, "\tEnabled features: {}", features(license))?;
+    writeln!(out, "\tLast updated: {last_updated}")
+}
+
+fn line(out: &mut impl Write, license: &License) -> io::Result<()> {
+    let License { subscription_type, last_updated, last_error, .. } = license;
+    if !last_error.is_empty() {
+        return summary(out, license);
+    }
+    writeln!(out, "{{tier:{subscription_type},features:[{}],updated:{last_updated}}}", features(license))
+}
+
+fn features(license: &License) -> String {
+    match &license.enabled_features[..] {
+        [] => "NONE".to_owned(),
+        some => some.join(", "),
+    }
 }

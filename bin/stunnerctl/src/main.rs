@@ -2,16 +2,19 @@
 
 #![forbid(unsafe_code)]
 
+mod auth;
 mod cli;
 mod configs;
-mod discovery;
 mod explain;
 mod format;
 mod icetest;
 mod jsonpath;
 mod license;
+mod pods;
 mod running_config;
+mod status;
 mod summary;
+mod world;
 
 use std::{
     io::{self, Write},
@@ -43,9 +46,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let global = &cli.global;
     match cli.command {
         Command::Config(arguments) => wait(configs::run(global, &arguments)),
+        Command::Status(arguments) => wait(status::run(global, &arguments)),
+        Command::Auth(arguments) => wait(auth::run(global, &arguments)),
         Command::RunningConfig(arguments) => wait(running_config::run(global, &arguments)),
         Command::License(arguments) => wait(license::run(global, &arguments)),
-        Command::Explain(arguments) => explain::run(global, &arguments),
+        Command::Explain(arguments) => wait(explain::run(global, &arguments)),
         Command::Icetest(_) => Ok(()),
         Command::Version => Ok(writeln!(io::stdout(), "{}", *flags::VERSION)?),
         Command::Completion { shell } => {

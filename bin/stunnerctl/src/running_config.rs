@@ -5,13 +5,13 @@ use std::{
     str::FromStr,
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use cds::Scope;
 use config::{Config, Credentials, Listener, Protocol, Secret};
 
 use crate::{
     cli::{Global, RunningConfigArguments},
-    discovery,
+    world::World,
 };
 
 /// What stands for all gateways of a namespace: once they shared one configuration of this name.
@@ -38,25 +38,57 @@ impl FromStr for ConfigName {
 }
 
 pub(crate) async fn run(global: &Global, arguments: &RunningConfigArguments) -> anyhow::Result<()> {
+    let world = World::of(global).await;
     let ConfigName { namespace, name } = &arguments.name;
-    let origin = discovery::origin(&arguments.server, &global.kubernetes)?;
-    let options = discovery::options(None);
-    let gateway = Scope::gateway(namespace, name);
-    let view = if name == SHARED {
-        let mut configs = cds::load(&origin, &Scope::Namespace(namespace.clone()), &options).await?;
-        configs.sort_by(|a, b| a.admin.name.cmp(&b.admin.name));
-        match configs.iter().find(|config| gateway.contains(&config.admin.name)) {
-            Some(config) => View::of_gateway(config),
-            None if configs.is_empty() => bail!("STUNner configmap {namespace}/{name} not found"),
-            None => View::of_all(&configs),
-        }
-    } else {
-        match &cds::load(&origin, &gateway, &options).await?[..] {
-            [config] => View::of_gateway(config),
-            _ => bail!("no configuration of {gateway}"),
-        }
+    let view = match legacy(&world, &arguments.server, namespace, name).await? {
+        Some(config) => View::of_all(&[config]),
+        None => discovered(&world, arguments).await?,
     };
     Ok(view.write(&mut io::stdout().lock())?)
+}
+
+/// The configuration in the ConfigMap of that name, if there is one.
+async fn legacy(
+    world: &World,
+    server: &flags::Discovery,
+    namespace: &str,
+    name: &str,
+) -> anyhow::Result<Option<Config>> {
+    let Some(cluster) = world.cluster()?.filter(|_| server.given().is_none()) else { return Ok(None) };
+    let text = match cluster.legacy_config(namespace, name).await {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(None),
+        // Who may not read ConfigMaps may still ask the discovery server.
+        Err(error) => {
+            tracing::warn!(target: "stunnerctl", "{error}");
+            return Ok(None);
+        }
+    };
+    let keep = |name: &str| Some(format!("${name}"));
+    let config = Config::parse_without_certificates(&text, &keep);
+    config.map(Some).with_context(|| format!("the ConfigMap {namespace}/{name} is not usable"))
+}
+
+/// The configuration that the discovery server has for that name.
+async fn discovered(world: &World, arguments: &RunningConfigArguments) -> anyhow::Result<View> {
+    let ConfigName { namespace, name } = &arguments.name;
+    let missing = || format!("STUNner configmap {namespace}/{name} not found");
+    let asked = world.discovery(&arguments.server, None).await;
+    let (origin, options) = if name == SHARED { asked.with_context(missing)? } else { asked? };
+    let gateway = Scope::gateway(namespace, name);
+    if name != SHARED {
+        return match &cds::load(&origin, &gateway, &options).await?[..] {
+            [config] => Ok(View::of_gateway(config)),
+            _ => bail!("no configuration of {gateway}"),
+        };
+    }
+    let mut configs = cds::load(&origin, &Scope::Namespace(namespace.clone()), &options).await?;
+    configs.sort_by(|a, b| a.admin.name.cmp(&b.admin.name));
+    match configs.iter().find(|config| gateway.contains(&config.admin.name)) {
+        Some(config) => Ok(View::of_gateway(config)),
+        None if configs.is_empty() => bail!("{}", missing()),
+        None => Ok(View::of_all(&configs)),
+    }
 }
 
 /// What is printed.
@@ -83,7 +115,7 @@ impl View {
         )
     }
 
-    /// All gateways as one: bare names and protocols, UDP first. Gateways of a namespace share their credentials as a
+    /// All gateways as one, as they are in a ConfigMap: bare names and protocols, UDP first. Gateways of a namespace share their credentials as a
     /// rule; those of the first are shown.
     fn of_all(configs: &[Config]) -> Self {
         let mut listeners: Vec<&Listener> = configs.iter().flat_map(|config| &config.listeners).collect();

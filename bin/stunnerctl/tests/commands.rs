@@ -274,18 +274,17 @@ fn config_fails_clearly() {
 }
 
 #[test]
-fn a_cluster_asks_for_the_server_by_name() {
+fn a_server_that_is_named_goes_before_a_cluster_that_cannot_be_used() {
     let place = Place::tutorial();
     let address = format!("127.0.0.1:{}", place.port);
     let with_cluster =
-        |arguments: &[&str]| place.command(arguments).env("KUBECONFIG", "somewhere").output().unwrap();
+        |arguments: &[&str]| place.command(arguments).env("KUBECONFIG", "/some/where").output().unwrap();
     let refused = with_cluster(&["config", "-a"]);
     let message = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(
-        message.contains("KUBECONFIG=somewhere") && message.contains("--cds-server-address"),
-        "{message}"
-    );
+    for part in ["KUBECONFIG=/some/where", "no such file", "--cds-server-address", "--kubeconfig"] {
+        assert!(message.contains(part), "{message}");
+    }
     for address in [address.clone(), format!("http://{address}"), format!("ws://{address}")] {
         assert_eq!(
             succeed(&with_cluster(&["config", "-a", "-o", "json", "--cds-server-address", &address]))

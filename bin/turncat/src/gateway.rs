@@ -1,10 +1,11 @@
 //! Which server, and who asks there: from a URI, or from the configuration of a gateway.
 
 use anyhow::{Context as _, Result, bail};
-use cds::{Options, Origin, Scope};
+use cds::{Access, Options, Origin, Scope};
 use client::{Login, Server, Transport};
 use config::uri::TurnUri;
 use config::{AuthKind, Config, Listener, Protocol, Secret};
+use reach::Cluster;
 
 use crate::cli::{self, Cli, Gateway};
 
@@ -33,32 +34,52 @@ fn from_uri(uri: &TurnUri) -> Result<(Server, Login)> {
 
 async fn look_up(cli: &Cli, gateway: &Gateway) -> Result<(Server, Login)> {
     let Gateway { namespace, name, listener } = gateway;
-    let namespace = match namespace.as_str() {
-        "" => cli.kubernetes.namespace.as_deref().unwrap_or("default"),
-        given => given,
+    let cluster = if cli.discovery.given().is_some() { None } else { Cluster::find(&cli.kubernetes).await? };
+    let namespace = match (namespace.as_str(), &cluster) {
+        ("", Some(cluster)) => cluster.namespace(),
+        ("", None) => cli.kubernetes.namespace.as_deref().unwrap_or("default"),
+        (given, _) => given,
     };
-    let origin = origin(cli)?;
-    let options = Options { certificates: false, ..Options::default() };
+    if let Some(cluster) = &cluster
+        && let Some(config) = legacy(cluster, namespace, name).await
+    {
+        let config = config?;
+        let (config, listener) = choose(std::slice::from_ref(&config), listener)?;
+        return Ok((server(listener)?, login(config)?));
+    }
+    let (origin, access) = origin(cli, cluster.as_ref()).await?;
+    let options = Options { certificates: false, access, ..Options::default() };
     let scope = match name.as_str() {
         SHARED => Scope::Namespace(namespace.to_owned()),
         name => Scope::gateway(namespace, name),
     };
     let configs = cds::load(&origin, &scope, &options).await.with_context(|| {
         format!(
-            "asking {origin} for {scope}; name another discovery server with --cds-server-address, or bring a \
-             cluster's here: kubectl port-forward -n stunner-system deployment/stunner-gateway-operator {}",
-            cli.discovery.cds_server_port
+            "asking {origin} for {scope}; name another discovery server with --cds-server-address, or a cluster with \
+             --kubeconfig or --context"
         )
     })?;
     let (config, listener) = choose(&configs, listener)?;
     Ok((server(listener)?, login(config)?))
 }
 
-/// The discovery server named by flags or the environment, that of the cluster this runs in, or this machine's.
-fn origin(cli: &Cli) -> Result<Origin> {
+/// The configuration of a legacy dataplane, if its ConfigMap has that name and may be read.
+async fn legacy(cluster: &Cluster, namespace: &str, name: &str) -> Option<Result<Config>> {
+    let text = cluster.legacy_config(namespace, name).await.ok()??;
+    let config = Config::parse_without_certificates(&text, &|name| std::env::var(name).ok());
+    Some(config.with_context(|| format!("the ConfigMap {namespace}/{name} is not usable")))
+}
+
+/// The discovery server named by flags or the environment, that of the cluster they name, that of the cluster this runs
+/// in, or this machine's.
+async fn origin(cli: &Cli, cluster: Option<&Cluster>) -> Result<(Origin, Access)> {
+    if let Some(cluster) = cluster {
+        let found = reach::discovery(cluster, &cli.discovery).await?;
+        return Ok((found.origin, found.access));
+    }
     let port = cli.discovery.cds_server_port;
     let origin = cli.discovery.origin().unwrap_or_else(|flags::NoServer| format!("http://127.0.0.1:{port}"));
-    origin.parse().context("--cds-server-address")
+    Ok((origin.parse().context("--cds-server-address")?, Access::default()))
 }
 
 /// The listener of this name, whole or without namespace and gateway.

@@ -6,7 +6,6 @@ use config::Config;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderValue, StatusCode, header};
 use tokio::{
-    net::TcpStream,
     sync::mpsc,
     time::{Instant, Interval, Sleep, interval, sleep, timeout},
 };
@@ -17,7 +16,8 @@ use tokio_tungstenite::{
 
 use crate::{
     Error, Event, Options, Watch,
-    get::{connect, get},
+    access::{Access, Connection, connect},
+    get::get,
     origin::Server,
     wire::{self, KEEPALIVE, License, Scope},
 };
@@ -62,7 +62,7 @@ impl Default for Timing {
 /// is not valid.
 pub async fn load(server: &Server, scope: &Scope, options: &Options) -> Result<Vec<Config>, Error> {
     let target = scope.target(options.node.as_deref(), false);
-    let body = get(server, &target, options.timing.request_deadline).await?;
+    let body = get(server, &target, options).await?;
     let documents = if matches!(scope, Scope::Gateway { .. }) { vec![body] } else { wire::items(&body)? };
     documents.iter().map(|document| Ok(options.parse(document)?)).collect()
 }
@@ -71,8 +71,8 @@ pub async fn load(server: &Server, scope: &Scope, options: &Options) -> Result<V
 ///
 /// # Errors
 /// The server cannot be reached or refuses.
-pub async fn license(server: &Server, timing: &Timing) -> Result<License, Error> {
-    Ok(serde_json::from_str(&get(server, wire::LICENSE, timing.request_deadline).await?)?)
+pub async fn license(server: &Server, options: &Options) -> Result<License, Error> {
+    Ok(serde_json::from_str(&get(server, wire::LICENSE, options).await?)?)
 }
 
 /// Follows the configurations of a scope; see [`crate::watch`].
@@ -114,9 +114,9 @@ impl Follower {
     /// What comes over the socket is the truth. The list asked for beside it tells which gateways are gone since an
     /// earlier connection, and when the socket has told everything there was.
     async fn connection(&mut self, last_failure: &mut String) -> Result<Infallible, Error> {
-        let Options { node, timing, .. } = &self.options;
-        let mut socket =
-            Socket::open(&self.server, &self.scope.target(node.as_deref(), true), timing).await?;
+        let Options { node, timing, access, .. } = &self.options;
+        let target = self.scope.target(node.as_deref(), true);
+        let mut socket = Socket::open(&self.server, &target, access, timing).await?;
         let mut patience = std::pin::pin!(sleep(timing.read_deadline));
         let mut awaited = self.resync().await?;
         tracing::info!(target: "cds-client", server = self.server.authority(), scope = %self.scope, "following");
@@ -146,9 +146,8 @@ impl Follower {
 
     /// Tells which gateways are gone, and returns the documents of those that are there by the ids they claim.
     async fn resync(&mut self) -> Result<BTreeMap<String, String>, Error> {
-        let Options { node, timing, .. } = &self.options;
-        let target = self.scope.target(node.as_deref(), false);
-        let documents = match get(&self.server, &target, timing.request_deadline).await {
+        let target = self.scope.target(self.options.node.as_deref(), false);
+        let documents = match get(&self.server, &target, &self.options).await {
             Ok(body) if matches!(self.scope, Scope::Gateway { .. }) => vec![body],
             Ok(body) => wire::items(&body)?,
             Err(Error::Status { status: StatusCode::NOT_FOUND, .. }) => Vec::new(),
@@ -200,23 +199,26 @@ impl Follower {
 
 /// A WebSocket that keeps itself alive, and notices when the other side is not.
 struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Connection>,
     ping: Interval,
     silence: Pin<Box<Sleep>>,
     timing: Timing,
 }
 
 impl Socket {
-    async fn open(server: &Server, target: &str, timing: &Timing) -> Result<Self, Error> {
+    async fn open(server: &Server, target: &str, access: &Access, timing: &Timing) -> Result<Self, Error> {
         let authority = server.authority();
         let mut request = format!("ws://{authority}{target}").into_client_request().map_err(Box::new)?;
         if let Ok(origin) = HeaderValue::try_from(format!("http://{authority}")) {
             request.headers_mut().insert(header::ORIGIN, origin);
         }
+        if let Some(authorization) = access.authorization()? {
+            request.headers_mut().insert(header::AUTHORIZATION, authorization);
+        }
         let limits =
             WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
         let open = async {
-            let stream = connect(server).await?;
+            let stream = connect(server, access).await?;
             let (stream, _) =
                 client_async_with_config(request, stream, Some(limits)).await.map_err(Box::new)?;
             Ok::<_, Error>(stream)

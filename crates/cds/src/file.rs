@@ -149,7 +149,7 @@ fn may_change_content(kind: EventKind) -> bool {
 }
 
 async fn read(path: &Path) -> Result<String, Error> {
-    let failed = |source| Error::File { path: path.to_owned(), source };
+    let failed = |error| Error::File { path: path.to_owned(), error };
     let bytes = fs::read(path).await.map_err(failed)?;
     let text = String::from_utf8(bytes).map_err(|_| failed(io::Error::other("not UTF-8 text")))?;
     if text.is_empty() { Err(Error::EmptyFile(path.to_owned())) } else { Ok(text) }

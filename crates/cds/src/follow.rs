@@ -15,7 +15,7 @@ use http::StatusCode;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{client, client::Timing, file, origin::Origin, wire::Scope};
+use crate::{access::Access, client, client::Timing, file, origin::Origin, wire::Scope};
 
 /// Where the values of variables in configurations come from.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -38,6 +38,8 @@ pub struct Options {
     pub certificates: bool,
     /// What variables in configurations stand for.
     pub environment: Environment,
+    /// How the server is reached.
+    pub access: Access,
     /// Periods and deadlines.
     pub timing: Timing,
 }
@@ -51,6 +53,7 @@ impl Default for Options {
             suppress_deletions: false,
             certificates: true,
             environment: process_environment(),
+            access: Access::default(),
             timing: Timing::default(),
         }
     }
@@ -80,29 +83,29 @@ pub enum Event {
 #[non_exhaustive]
 pub enum Error {
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {error}", path.display())]
     File {
         /// Which one.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        error: io::Error,
     },
     /// A file has nothing in it.
     #[error("{} is empty", .0.display())]
     EmptyFile(PathBuf),
     /// The server is not there.
-    #[error("cannot connect to {authority}: {source}")]
+    #[error("cannot connect to {authority}: {error}")]
     Connect {
         /// Where it should be.
         authority: String,
         /// What the system says.
-        source: io::Error,
+        error: io::Error,
     },
     /// The server broke the rules of HTTP, or the connection off.
-    #[error("cannot ask the discovery server: {0}")]
+    #[error("the server broke off: {0}")]
     Http(#[from] hyper::Error),
     /// The path is none.
-    #[error("cannot ask the discovery server: {0}")]
+    #[error("cannot ask for that: {0}")]
     Target(http::Error),
     /// The answer is too long or breaks off.
     #[error("cannot read the answer: {0}")]
@@ -138,9 +141,22 @@ pub enum Error {
     /// The server sends something else than text.
     #[error("the discovery server sent a binary frame")]
     BinaryFrame,
-    /// Encryption is not available.
-    #[error("cannot connect to {0}: config discovery over TLS is not available, use http://{0}")]
-    Tls(String),
+    /// The server's certificate is not trusted, or it does not speak TLS.
+    #[error(
+        "no TLS with {authority}: {error}; is the authority of its certificate given, and the name in it right?"
+    )]
+    Tls {
+        /// Where it is.
+        authority: String,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// The certificates of authorities are not usable.
+    #[error("cannot use the certificate authority: {0}; write certificates in the PEM format")]
+    Authority(String),
+    /// The token has characters that tokens do not have.
+    #[error("there is no token in {}", .0.display())]
+    Token(PathBuf),
     /// The Kubernetes API is not available.
     #[error("discovery servers cannot be found through the Kubernetes API yet, name one as http://HOST:PORT")]
     Kubernetes,
@@ -171,7 +187,6 @@ pub async fn load(origin: &Origin, scope: &Scope, options: &Options) -> Result<V
 pub fn watch(origin: &Origin, scope: Scope, options: Options) -> Result<Watch, Error> {
     match origin {
         Origin::File(path) => file::watch(path.clone(), options),
-        Origin::Http(server) if server.tls => Err(Error::Tls(server.authority())),
         Origin::Http(server) => Ok(client::watch(server.clone(), scope, options)),
         Origin::Kubernetes => Err(Error::Kubernetes),
     }

@@ -3,6 +3,7 @@
 //! - [`store`]: the current configuration of every gateway, and who waits for which.
 //! - [`server`]: the store over HTTP and WebSockets.
 //! - [`client`]: loading from and following such a server.
+//! - [`access`]: the way to a server, whom to trust there, and who asks.
 //! - [`file`](mod@file): following a file instead.
 //! - [`origin`]: the text that says which of the two.
 //! - [`mod@serve`]: any HTTP routes for clients that may be hostile.
@@ -11,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod client;
 pub mod file;
 mod follow;
@@ -21,8 +23,10 @@ pub mod server;
 pub mod store;
 pub mod wire;
 
+pub use access::{Access, Authority};
 pub use client::Timing;
 pub use follow::{Environment, Error, Event, Options, Watch, load, process_environment, watch};
+pub use get::get;
 pub use origin::Origin;
 pub use store::Store;
 pub use wire::{License, Scope};

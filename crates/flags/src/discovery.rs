@@ -56,7 +56,7 @@ impl Discovery {
     /// The server as a config origin, if its address is given.
     pub fn given(&self) -> Option<String> {
         let address = self.cds_server_address.trim();
-        (!address.is_empty()).then(|| self.origin_at(address))
+        (!address.is_empty()).then(|| url(address, self.cds_server_port))
     }
 
     pub(crate) fn origin_from(&self, in_pod: bool, own_namespace: &Path) -> Result<String, NoServer> {
@@ -68,24 +68,23 @@ impl Discovery {
             given => given.to_owned(),
         };
         match (in_pod, namespace.trim()) {
-            (true, "") => Ok(self.origin_at(SERVICE)),
-            (true, namespace) => Ok(self.origin_at(&format!("{SERVICE}.{namespace}.svc"))),
+            (true, "") => Ok(url(SERVICE, self.cds_server_port)),
+            (true, namespace) => Ok(url(&format!("{SERVICE}.{namespace}.svc"), self.cds_server_port)),
             (false, _) => Err(NoServer),
         }
     }
+}
 
-    /// Tolerates what people paste here: a port, or a whole URL.
-    fn origin_at(&self, address: &str) -> String {
-        let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
-        let authority = rest.split('/').next().unwrap_or_default();
-        let port = self.cds_server_port;
-        if authority.parse::<Ipv6Addr>().is_ok() {
-            format!("{scheme}://[{authority}]:{port}")
-        } else if authority.contains(':') && !authority.ends_with(']') {
-            format!("{scheme}://{authority}")
-        } else {
-            format!("{scheme}://{authority}:{port}")
-        }
+/// `http://HOST:PORT` for what people give as the address of a server: a host, with or without a port, or a whole URL.
+pub fn url(address: &str, default_port: u16) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.parse::<Ipv6Addr>().is_ok() {
+        format!("{scheme}://[{authority}]:{default_port}")
+    } else if authority.contains(':') && !authority.ends_with(']') {
+        format!("{scheme}://{authority}")
+    } else {
+        format!("{scheme}://{authority}:{default_port}")
     }
 }
 

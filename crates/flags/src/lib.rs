@@ -24,7 +24,7 @@ mod pages;
 mod tests;
 mod version;
 
-pub use discovery::{Discovery, NoServer};
+pub use discovery::{Discovery, NoServer, url};
 pub use kubernetes::Kubernetes;
 pub use log::Log;
 pub use pages::{print_pages, too_wide};

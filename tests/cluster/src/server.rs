@@ -101,6 +101,11 @@ impl Server {
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// Kubeconfig of the administrator.
+    pub fn admin_kubeconfig(&self) -> PathBuf {
+        self.kubeconfig(ADMIN)
+    }
+
     /// Kubeconfig of the operator.
     pub fn operator_kubeconfig(&self) -> PathBuf {
         self.kubeconfig(OPERATOR)

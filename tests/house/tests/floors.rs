@@ -24,14 +24,15 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("operator", &["gateway", "cds", "config"]),
     ("auth", &["turn", "cds", "config"]),
     ("whip", &["client", "config"]),
+    ("reach", &["cds", "flags"]),
     // programs; all may write log lines
     ("one2one", &["logs", "signals"]),
     ("stunner", &["dataplane", "cds", "gateway", "auth", "one2one", "config", "flags", "logs", "signals"]),
     ("stunnerd", &["dataplane", "cds", "config", "flags", "logs", "signals"]),
     ("stunner-operator", &["operator", "gateway", "cds", "config", "flags", "logs", "signals"]),
     ("stunner-auth", &["auth", "cds", "config", "flags", "logs", "signals"]),
-    ("stunnerctl", &["client", "whip", "cds", "gateway", "config", "flags", "logs"]),
-    ("turncat", &["client", "cds", "config", "flags", "logs", "signals"]),
+    ("stunnerctl", &["client", "whip", "reach", "cds", "gateway", "config", "flags", "logs"]),
+    ("turncat", &["client", "reach", "cds", "config", "flags", "logs", "signals"]),
     ("health", &[]),
     ("icetester", &["client", "whip", "config", "flags", "logs", "signals"]),
     // tests: these ship nothing, and nothing that ships may run with them
@@ -63,7 +64,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["libc", "socket2", "rustix", "nix"], &["crates/net"]),
     (
         &["kube", "k8s-openapi", "kube-lease-manager"],
-        &["crates/operator", "bin/stunnerctl", "bin/stunner-operator", "tests/cluster"],
+        &["crates/operator", "crates/reach", "bin/stunner-operator", "tests/cluster"],
     ),
     (&["anyhow", "mimalloc"], &["bin/", "demo/"]),
 ];

@@ -226,7 +226,7 @@ async fn d11_the_licence_is_free_and_complete_unless_somebody_says_otherwise() {
     let other = License { last_error: "expired".into(), ..License::default() };
     store.set_license(other.clone());
     let cds::Origin::Http(at) = server.origin() else { panic!("http") };
-    assert_eq!(client::license(&at, &options().timing).await.unwrap(), other);
+    assert_eq!(client::license(&at, &options()).await.unwrap(), other);
 }
 
 #[tokio::test]

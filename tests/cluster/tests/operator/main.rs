@@ -10,5 +10,6 @@ mod managed;
 mod network;
 mod several;
 mod statuses;
+mod tools;
 mod tutorial;
 mod writes;
