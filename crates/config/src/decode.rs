@@ -135,6 +135,7 @@ impl<'e> Section<'e> {
                 .filter(|address| !address.is_empty()),
             icmp_errors: self.flag("icmp_errors")?,
             mobility: self.flag("mobility")?,
+            nat_discovery: self.optional_text("nat_discovery")?.filter(|address| !address.is_empty()),
             alternate_server: self.optional_text("alternate_server")?.filter(|server| !server.is_empty()),
             routes: self.texts("routes")?,
         })

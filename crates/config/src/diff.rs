@@ -160,7 +160,8 @@ impl AuthDiff {
 
 fn listener_effect(old: &Listener, new: &Listener) -> Option<ListenerEffect> {
     let socket = |listener: &Listener| {
-        (listener.protocol, listener.address.clone(), listener.port, listener.bind_address.clone())
+        let Listener { protocol, address, port, bind_address, nat_discovery, .. } = listener.clone();
+        (protocol, address, port, bind_address, nat_discovery)
     };
     if socket(old) != socket(new) {
         Some(ListenerEffect::Restart)

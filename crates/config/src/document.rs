@@ -150,6 +150,7 @@ impl Config {
             visit(&mut listener.address);
             listener.bind_address.iter_mut().for_each(&mut *visit);
             listener.additional_address.iter_mut().for_each(&mut *visit);
+            listener.nat_discovery.iter_mut().for_each(&mut *visit);
             visit(&mut listener.cert);
             listener.routes.iter_mut().for_each(&mut *visit);
         }

@@ -59,6 +59,10 @@ pub struct Listener {
     /// Whether clients may take their allocations along to another address of theirs (RFC 8016). Not on DTLS listeners.
     #[serde(skip_serializing_if = "is_false")]
     pub mobility: bool,
+    /// Another address of this machine and another port, as `ADDRESS:PORT`: with them, clients of a UDP listener can find
+    /// out how their NAT behaves (RFC 5780); `None` offers that to nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat_discovery: Option<String>,
     /// Where clients that ask for a relay are sent instead, as `ADDRESS:PORT`; `None` keeps them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alternate_server: Option<String>,
@@ -137,6 +141,38 @@ impl Listener {
             return Err(problem(said, "give an IPv4 and an IPv6 address"));
         }
         Ok(Some(additional))
+    }
+
+    /// The address and port of the listener, and the other ones that help clients find out about their NAT, if that is
+    /// offered.
+    ///
+    /// # Errors
+    /// [`Listener::nat_discovery`] is not an address with a port; is not of the family of [`Listener::address`], or has
+    /// that address or the listener's port; or the listener is not one for UDP on all addresses of the machine.
+    pub fn discovery(&self) -> Result<Option<(SocketAddr, SocketAddr)>, Error> {
+        let Some(text) = &self.nat_discovery else { return Ok(None) };
+        let problem = |problem: String, remedy| Err(Error::new("nat_discovery", problem, remedy));
+        let Ok(second) = text.parse::<SocketAddr>() else {
+            let said = format!("not an address with a port: {text:?}");
+            return problem(said, "write 192.0.2.2:3479 or [2001:db8::2]:3479");
+        };
+        let ip = self.relay_address()?;
+        let is_other = ip != second.ip() && self.port != second.port() && second.port() != 0;
+        if !is_other
+            || ip.is_ipv4() != second.is_ipv4()
+            || ip.is_unspecified()
+            || second.ip().is_unspecified()
+        {
+            let said = format!("{text:?} does not go with address {:?} and port {}", self.address, self.port);
+            return problem(said, "give another address of the same family, and another port");
+        }
+        if self.protocol != Protocol::Udp || self.bind_ip()?.is_some_and(|ip| !ip.is_unspecified()) {
+            return problem(
+                "only a UDP listener without bind_address can answer from two addresses".to_owned(),
+                "leave it out, or use such a listener",
+            );
+        }
+        Ok(Some((SocketAddr::new(ip, self.port), second)))
     }
 
     /// The lowest and the highest port of relays, if not any.

@@ -100,6 +100,11 @@ fn listener(mut listener: Listener, certificates: Certificates) -> Result<Listen
         listener.port = DEFAULT_PORT;
     }
     listener.bind_address = listener.bind_address.filter(|address| !address.is_empty());
+    listener.nat_discovery = listener.nat_discovery.filter(|address| !address.is_empty());
+    let texts = [Some(&listener.address), listener.nat_discovery.as_ref(), listener.bind_address.as_ref()];
+    if !texts.into_iter().flatten().any(|text| is_open(text)) {
+        listener.discovery()?;
+    }
     if !listener.bind_address.as_deref().is_some_and(is_open) {
         listener.bind_ip()?;
     }

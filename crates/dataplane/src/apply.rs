@@ -147,8 +147,16 @@ impl Running {
         if !ours {
             ListenerSocket::probe(listener.transport, listener.bind)?;
         }
+        let second = listener.second();
+        let second_is_ours = self.wanted.listeners.values().any(|running| running.second() == second);
+        if let Some(second) = second.filter(|_| !second_is_ours) {
+            ListenerSocket::probe(listener.transport, second)?;
+        }
         for worker in sockets {
             worker.push(ListenerSocket::open(id, listener.transport, listener.bind)?);
+            if let Some(second) = second {
+                worker.push(ListenerSocket::open_second(id, second)?);
+            }
         }
         Ok(())
     }
@@ -227,6 +235,7 @@ impl Running {
                     relays_tcp: routes_tcp(&gateway.config, listener),
                     limits: limits_of(gateway.config.admin.limits),
                     mobility: listener.mobility,
+                    discovery: listener.discovery,
                     alternate: listener.alternate,
                 },
                 routes: Routes::new(rules, Arc::clone(&guard)),

@@ -139,7 +139,7 @@ impl Shared {
                 settings: Settings {
                     member: u8::try_from(index).unwrap_or(u8::MAX),
                     members: u8::try_from(count).unwrap_or(u8::MAX),
-                    is_observed: neighbours.is_some(),
+                    is_observed: takes_short_cut && neighbours.is_some(),
                     ..Settings::new(nonce_key.clone())
                 },
                 neighbours: neighbours.clone(),

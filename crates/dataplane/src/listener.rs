@@ -14,6 +14,8 @@ use turn::addr::{ListenerId, Transport};
 #[derive(Debug)]
 pub(crate) enum ListenerSocket {
     Udp(ListenerId, UdpSocket),
+    /// On the second port of a listener that helps clients to find out about their NAT.
+    Second(ListenerId, UdpSocket),
     Tcp(ListenerId, TcpListener),
 }
 
@@ -21,7 +23,8 @@ impl ListenerSocket {
     /// The listener it belongs to.
     pub(crate) fn id(&self) -> ListenerId {
         match self {
-            Self::Udp(id, _) | Self::Tcp(id, _) => *id,
+            Self::Udp(id, _) | Self::Second(id, _) => *id,
+            Self::Tcp(id, _) => *id,
         }
     }
 
@@ -36,6 +39,12 @@ impl ListenerSocket {
                 bind_any_family(addr, |addr| TcpListener::bind(addr, &TcpOptions::LISTENER))?,
             )),
         }
+    }
+
+    /// Opens one worker's socket on a second port.
+    pub(crate) fn open_second(id: ListenerId, addr: SocketAddr) -> io::Result<Self> {
+        bind_any_family(addr, |addr| UdpSocket::bind(addr, &UdpOptions::LISTENER))
+            .map(|socket| Self::Second(id, socket))
     }
 
     /// Finds out whether another process holds the port.

@@ -8,6 +8,7 @@ use config::diff::{Change, Diff, ListenerEffect};
 use config::{Auth, AuthKind, Config, HttpEndpoint, Listener, Protocol, Secret};
 use turn::addr::Transport;
 use turn::credentials::{Authority, Realm};
+use turn::server::Discovery;
 
 use crate::apply::ApplyError;
 use crate::endpoint::Bind;
@@ -55,6 +56,7 @@ pub(crate) struct WantedListener {
     pub(crate) relay_ports: Option<(u16, u16)>,
     pub(crate) icmp_errors: bool,
     pub(crate) mobility: bool,
+    pub(crate) discovery: Option<Discovery>,
     pub(crate) alternate: Option<SocketAddr>,
 }
 
@@ -171,6 +173,7 @@ impl WantedListener {
             relay_ports: listener.relay_port_range()?,
             icmp_errors: listener.icmp_errors,
             mobility: listener.mobility,
+            discovery: listener.discovery()?.map(|(first, second)| Discovery { first, second }),
             alternate: listener.alternate()?,
         })
     }
@@ -180,7 +183,22 @@ impl WantedListener {
         socket_kind(self.transport) == socket_kind(other.transport) && self.bind.port() == other.bind.port()
     }
 
+    /// Where the listener's second socket listens, if it has one.
+    pub(crate) fn second(&self) -> Option<SocketAddr> {
+        self.discovery.map(|discovery| SocketAddr::new(self.bind.ip(), discovery.second.port()))
+    }
+
+    /// Whether this one's second port is one of the other's.
+    fn second_clashes_with(&self, other: &Self) -> bool {
+        let other_ports = [Some(other.bind), other.second()].into_iter().flatten().map(|addr| addr.port());
+        let second = self.second().map(|second| second.port());
+        socket_kind(other.transport) == "UDP" && other_ports.into_iter().any(|port| Some(port) == second)
+    }
+
     fn clashes_with(&self, other: &Self) -> bool {
+        if self.second_clashes_with(other) || other.second_clashes_with(self) {
+            return true;
+        }
         self.shares_port_with(other)
             && match (self.bind_ip, other.bind_ip) {
                 (Some(one), Some(two)) => one == two,

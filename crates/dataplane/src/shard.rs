@@ -190,6 +190,8 @@ type IdleDeadline = (Instant, usize, u64);
 #[derive(Default)]
 struct Sockets {
     udp: Vec<Option<Port<UdpSocket>>>,
+    /// Those on the second ports of listeners.
+    second: Vec<Option<Port<UdpSocket>>>,
     tcp: Vec<Option<Port<TcpListener>>>,
     relays: Vec<Option<Relay>>,
     tcp_relays: Vec<Option<TcpRelay>>,
@@ -219,6 +221,7 @@ enum Source {
     Stream(usize),
     TcpRelay(usize),
     Peer(usize),
+    Second(usize),
 }
 
 impl Source {
@@ -232,6 +235,7 @@ impl Source {
             Self::Stream(index) => (3, index),
             Self::TcpRelay(index) => (4, index),
             Self::Peer(index) => (5, index),
+            Self::Second(index) => (6, index),
         };
         Token(kind << Self::KIND_SHIFT | index as u64)
     }
@@ -244,7 +248,8 @@ impl Source {
             2 => Self::Relay(index),
             3 => Self::Stream(index),
             4 => Self::TcpRelay(index),
-            _ => Self::Peer(index),
+            5 => Self::Peer(index),
+            _ => Self::Second(index),
         }
     }
 }
@@ -252,9 +257,17 @@ impl Source {
 impl Sockets {
     /// Relay sockets are told from listeners' by the highest bit of their number in the send queue.
     const RELAY: u32 = 1 << 31;
+    /// Sockets on second ports, by the one below it.
+    const SECOND: u32 = 1 << 30;
 
     fn listener_number(id: ListenerId) -> u32 {
         u32::from(id.0)
+    }
+
+    /// The number of the socket on a listener's second port, if that is where `local` is.
+    fn second_number(&self, id: ListenerId, local: SocketAddr) -> Option<u32> {
+        let port = self.second.get(usize::from(id.0))?.as_ref()?;
+        (port.socket.local_addr().port() == local.port()).then_some(Self::SECOND | u32::from(id.0))
     }
 
     fn relay_number(relay: RelayId) -> u32 {
@@ -264,7 +277,11 @@ impl Sockets {
     fn numbered(&self, number: u32) -> Option<&UdpSocket> {
         let slot = (number & !Self::RELAY) as usize;
         if number & Self::RELAY == 0 {
-            self.udp.get(slot)?.as_ref().map(|port| &port.socket)
+            let (ports, slot) = match number & Self::SECOND {
+                0 => (&self.udp, slot),
+                _ => (&self.second, (number & !Self::SECOND) as usize),
+            };
+            ports.get(slot)?.as_ref().map(|port| &port.socket)
         } else {
             self.relays.get(slot)?.as_ref().map(|relay| &relay.socket)
         }
@@ -412,6 +429,11 @@ impl Shard {
                 *slot_of(&mut self.sockets.udp, slot) = Some(Port { socket, meter, full_at: 0 });
                 added
             }
+            ListenerSocket::Second(_, socket) => {
+                let added = self.poller.add(&socket, Source::Second(slot).token(), Interest::Read);
+                *slot_of(&mut self.sockets.second, slot) = Some(Port { socket, meter, full_at: 0 });
+                added
+            }
             ListenerSocket::Tcp(_, socket) => {
                 let added = self.poller.add(&socket, Source::Tcp(slot).token(), Interest::Read);
                 *slot_of(&mut self.sockets.tcp, slot) = Some(Port { socket, meter, full_at: 0 });
@@ -434,6 +456,7 @@ impl Shard {
         {
             port.meter.of(self.index).closed.add(1);
         }
+        drop(self.sockets.second.get_mut(slot).and_then(Option::take));
         drop(self.sockets.tcp.get_mut(slot).and_then(Option::take));
         let of_listener = |(key, stream): (usize, &Stream)| (stream.client.listener() == id).then_some(key);
         let orphans: Vec<usize> = self.streams.iter().filter_map(of_listener).collect();
@@ -461,6 +484,7 @@ impl Shard {
     fn handle_event(&mut self, event: Event, turn: Turn<'_>) {
         match Source::of(event.token) {
             Source::Udp(slot) => self.receive_from_clients(slot, turn),
+            Source::Second(slot) => self.receive_at_second_port(slot, turn),
             Source::Relay(slot) => {
                 if event.failed {
                     self.receive_icmp(slot, turn);
@@ -549,6 +573,7 @@ mod tests {
             Source::Stream(7),
             Source::TcpRelay(3),
             Source::Peer(9),
+            Source::Second(2),
         ] {
             assert_eq!(Source::of(source.token()), source);
         }

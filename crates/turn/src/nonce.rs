@@ -1,6 +1,6 @@
 //! Nonces without memory.
 //!
-//! A nonce is the second it was made in and a MAC of that second and the client's address. Whoever holds the key can
+//! A nonce is the second it was made in, the client's port, and a MAC of both and the client's address. Whoever holds the key can
 //! check one without having kept it, so asking for nonces costs the server nothing, and a nonce overheard is of no
 //! use at another address. The MAC's key is derived anew for every hour.
 //!
@@ -24,8 +24,9 @@ use crate::addr::Client;
 use crate::time::NONCE_LIFETIME;
 
 const STAMP_LEN: usize = 4;
-const MAC_LEN: usize = 12;
-const RAW_LEN: usize = STAMP_LEN + MAC_LEN;
+const PORT_LEN: usize = 2;
+const MAC_LEN: usize = 10;
+const RAW_LEN: usize = STAMP_LEN + PORT_LEN + MAC_LEN;
 const COOKIE: &[u8] = attribute::Nonce::COOKIE.as_bytes();
 const PREFIX_LEN: usize = COOKIE.len() + 4;
 
@@ -82,8 +83,11 @@ impl Nonces {
     /// A nonce for this client that announces `features`, good for [`NONCE_LIFETIME`].
     pub(crate) fn mint(&mut self, client: &Client, features: SecurityFeatures, unix: u64) -> Nonce {
         let mut raw = [0; RAW_LEN];
-        raw[..STAMP_LEN].copy_from_slice(&stamp(unix));
-        raw[STAMP_LEN..].copy_from_slice(&self.mac(client, features.to_base64(), unix));
+        let port = client.remote().port().to_be_bytes();
+        let (head, mac) = raw.split_at_mut(STAMP_LEN + PORT_LEN);
+        head[..STAMP_LEN].copy_from_slice(&stamp(unix));
+        head[STAMP_LEN..].copy_from_slice(&port);
+        mac.copy_from_slice(&self.mac(client, port, features.to_base64(), unix));
         let mut text = [0; NONCE_LEN];
         let (prefix, coded) = text.split_at_mut(PREFIX_LEN);
         let (cookie, bits) = prefix.split_at_mut(COOKIE.len());
@@ -97,26 +101,35 @@ impl Nonces {
 
     /// Whether `nonce` was minted for this client, with the features it announces, less than [`NONCE_LIFETIME`] ago.
     pub(crate) fn verify(&mut self, nonce: &[u8], client: &Client, unix: u64) -> bool {
-        let mut raw = [0; RAW_LEN];
-        let Some((features, coded)) = nonce.strip_prefix(COOKIE).and_then(|rest| rest.split_first_chunk())
-        else {
-            return false;
-        };
-        if nonce.len() != NONCE_LEN || BASE64URL.decode_slice(coded, &mut raw) != Ok(RAW_LEN) {
-            return false;
-        }
-        let Some((made, mac)) = raw.split_first_chunk() else { return false };
-        let made = u64::from(u32::from_be_bytes(*made));
-        let is_fresh = made <= unix + CLOCK_SLACK && unix < made + NONCE_LIFETIME.as_secs();
-        is_fresh && self.mac(client, *features, made).ct_eq(mac).into()
+        self.port_of(nonce, client, unix) == Some(client.remote().port())
     }
 
-    fn mac(&mut self, client: &Client, features: [u8; 4], unix: u64) -> [u8; MAC_LEN] {
+    /// The same, if it may have been minted for another port of this client.
+    pub(crate) fn verify_for_any_port(&mut self, nonce: &[u8], client: &Client, unix: u64) -> bool {
+        self.port_of(nonce, client, unix).is_some()
+    }
+
+    /// The port of this client's that a good nonce was minted for.
+    fn port_of(&mut self, nonce: &[u8], client: &Client, unix: u64) -> Option<u16> {
+        let mut raw = [0; RAW_LEN];
+        let (features, coded) = nonce.strip_prefix(COOKIE)?.split_first_chunk()?;
+        if nonce.len() != NONCE_LEN || BASE64URL.decode_slice(coded, &mut raw) != Ok(RAW_LEN) {
+            return None;
+        }
+        let (made, rest) = raw.split_first_chunk()?;
+        let (port, mac) = rest.split_first_chunk()?;
+        let made = u64::from(u32::from_be_bytes(*made));
+        let is_fresh = made <= unix + CLOCK_SLACK && unix < made + NONCE_LIFETIME.as_secs();
+        let is_ours = is_fresh && self.mac(client, *port, *features, made).ct_eq(mac).into();
+        is_ours.then_some(u16::from_be_bytes(*port))
+    }
+
+    fn mac(&mut self, client: &Client, port: [u8; PORT_LEN], features: [u8; 4], unix: u64) -> [u8; MAC_LEN] {
         let mut mac = self.hour_key(unix / HOUR).clone();
         mac.update(&stamp(unix));
         mac.update(&features);
         mac.update(&client.listener().0.to_be_bytes());
-        mac.update(&client.remote().port().to_be_bytes());
+        mac.update(&port);
         match client.remote().ip() {
             IpAddr::V4(ip) => mac.update(&ip.octets()),
             IpAddr::V6(ip) => mac.update(&ip.octets()),

@@ -10,6 +10,7 @@ mod connection;
 mod counters;
 mod data;
 mod deadlines;
+mod discovery;
 pub mod forwarding;
 mod icmp;
 mod mobility;
@@ -35,6 +36,7 @@ pub use self::admission::{
     AllocationRequest, Denial, Flow, Grant, Limits, ListenerPolicy, PeerProtocol, Policy, Ports, QuotaUnit,
 };
 pub use self::counters::{Counters, DropReason};
+pub use self::discovery::Discovery;
 pub use self::forwarding::{Change, Forwarding, Inbound};
 pub use self::output::{
     Deadline, DeadlineReason, EndReason, Output, Refusal, RelayError, RelayPort, Reply, Verdict, Via,
@@ -119,6 +121,7 @@ impl Settings {
 ///     relays_tcp: false,
 ///     limits: Limits::default(),
 ///     mobility: false,
+///     discovery: None,
 ///     alternate: None,
 /// });
 /// let now = Now::new(Instant::now(), 1_800_000_000);
@@ -382,6 +385,10 @@ impl<R: RngCore> Server<R> {
     fn request(&mut self, request: &Request<'_>, policy: &impl Policy) -> Verdict<'static> {
         match request.method() {
             Method::Binding => return self.binding(request),
+            // Where clients find out about their NAT, they find nothing else.
+            _ if request.discovery().is_some_and(|it| it.is_second_port(request.client.local())) => {
+                return self.drop(DropReason::UnknownMethod);
+            }
             Method::Allocate
             | Method::Refresh
             | Method::CreatePermission

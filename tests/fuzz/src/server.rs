@@ -170,6 +170,7 @@ impl World {
             relays_tcp: true,
             limits: Limits { permissions: 3, channels: 3, connections: 3 },
             mobility: true,
+            discovery: None,
             alternate: None,
         };
         let now = Now::new(*START, NOON);

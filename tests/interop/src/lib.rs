@@ -33,10 +33,16 @@ impl Gateway {
     /// Starts a gateway and waits until it answers on all its listeners.
     #[track_caller]
     pub fn start() -> Self {
+        Self::with_udp_field("")
+    }
+
+    /// The same with one more field, as a line of YAML, in the UDP listener.
+    #[track_caller]
+    pub fn with_udp_field(field: &str) -> Self {
         let [plain, secure] = [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let folder = temp_dir();
         let file = folder.path().join("gateway.yaml");
-        std::fs::write(&file, configuration(plain.port(), secure.port()))
+        std::fs::write(&file, configuration(plain.port(), secure.port(), field))
             .expect("a file for the configuration");
         let mut command = Command::new(binary("stunnerd"));
         command.arg("--config").arg(&file);
@@ -54,7 +60,7 @@ pub fn credentials() -> Credentials {
     Credentials::fixed(USERNAME, PASSWORD)
 }
 
-fn configuration(plain: u16, secure: u16) -> String {
+fn configuration(plain: u16, secure: u16, udp_field: &str) -> String {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let certificate = STANDARD.encode(signed.cert.pem());
     let key = STANDARD.encode(signed.signing_key.serialize_pem());
@@ -65,7 +71,7 @@ fn configuration(plain: u16, secure: u16) -> String {
         )
     };
     let listeners = [
-        listener("TURN-UDP", plain),
+        format!("{}    {udp_field}\n", listener("TURN-UDP", plain)),
         listener("TURN-TCP", plain),
         listener("TURN-DTLS", secure),
         listener("TURN-TLS", secure),

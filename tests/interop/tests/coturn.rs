@@ -132,14 +132,29 @@ fn packets_that_may_not_be_fragmented() {
 }
 
 /// RFC 6062: clients connect to each other through their relays, and data goes over connections of its own. This client
-/// is in no hurry with them.
+/// signs what it asks on one connection with the nonce it was given on another. If that is refused, it asks for a
+/// connection with the wrong peer the second time, and waits half a minute for the one that is missing.
 #[test]
 fn tcp_relays() {
+    nothing_is_lost(&["-t", "-T"]);
+}
+
+/// RFC 5780. There is no NAT on loopback, which looks like a very friendly one.
+#[test]
+fn behaviour_of_a_nat() {
     let Some(coturn) = need("coturn") else { return };
-    let gateway = Gateway::start();
-    let summary = run(&coturn, &gateway, &["-t", "-T", "-m2", "-n20"]);
-    assert_eq!((summary.lost, summary.received), (0, summary.sent), "{summary:?}");
-    assert!(summary.sent >= 40, "{summary:?}");
+    let gateway = Gateway::with_udp_field(&format!("nat_discovery: 127.0.0.2:{}", free_port()));
+    for (flags, found) in [
+        (&["-m"][..], "NAT with Endpoint Independent Mapping!"),
+        (&["-m", "-P"], "NAT with Endpoint Independent Mapping!"),
+        (&["-f"], "NAT with Endpoint Independent Filtering!"),
+        (&["-f", "-P"], "NAT with Endpoint Independent Filtering!"),
+    ] {
+        let mut client = coturn.command("turnutils_natdiscovery");
+        client.args(flags).args([format!("-p{}", gateway.plain.port()), gateway.plain.ip().to_string()]);
+        let lines = Process::run(client, Deadline::default());
+        assert!(lines.iter().any(|line| line.contains(found)), "{flags:?}: {lines:#?}");
+    }
 }
 
 #[test]

@@ -66,6 +66,27 @@ fn what_is_off_unless_asked_for_is_asked_for_with_true() {
 }
 
 #[test]
+fn nat_discovery_has_another_address_and_another_port() {
+    let with = |fields: &str| parse(&listener(&format!("port: 3478, {fields}")));
+    let config = with("address: 192.0.2.1, nat_discovery: '192.0.2.2:3479'").unwrap();
+    let [first, second] = ["192.0.2.1:3478", "192.0.2.2:3479"].map(|text| text.parse().unwrap());
+    assert_eq!(config.listeners[0].discovery().unwrap(), Some((first, second)));
+    assert_eq!(parse(&config.to_json()).unwrap(), config);
+    for bad in [
+        "address: 192.0.2.1, nat_discovery: '192.0.2.1:3479'",
+        "address: 192.0.2.1, nat_discovery: '192.0.2.2:3478'",
+        "address: 192.0.2.1, nat_discovery: '[2001:db8::2]:3479'",
+        "address: 192.0.2.1, nat_discovery: '192.0.2.2'",
+        "address: 192.0.2.1, nat_discovery: '192.0.2.2:3479', protocol: TCP",
+        "address: 192.0.2.1, nat_discovery: '192.0.2.2:3479', bind_address: 192.0.2.1",
+        "nat_discovery: '192.0.2.2:3479'",
+    ] {
+        let error = with(bad).unwrap_err().to_string();
+        assert!(error.contains("listeners[0].nat_discovery"), "{bad}: {error}");
+    }
+}
+
+#[test]
 fn limits_are_read_and_left_out_where_they_are_the_defaults() {
     let admin = "admin: { limits: { permissions: 9, allocations_per_address: 3, handshakes: 8, handshakes_per_address: 5 } }";
     let config = parse(&format!("version: v1\n{AUTH}\n{admin}\n")).unwrap();

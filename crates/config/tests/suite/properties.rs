@@ -60,6 +60,7 @@ fn listener(name: String) -> impl Strategy<Value = Listener> {
             relay_ports: None,
             additional_address: None,
             icmp_errors: false,
+            nat_discovery: None,
             mobility: false,
             alternate_server: None,
             name: name.clone(),

@@ -99,6 +99,7 @@ fn every_field_has_its_place() {
             relay_ports: Some("1-2".into()),
             additional_address: None,
             icmp_errors: false,
+            nat_discovery: None,
             mobility: false,
             alternate_server: None,
             name: "ns/gw/l".into(),

@@ -55,6 +55,28 @@ impl Shard {
         }
     }
 
+    /// The same for the second port of a listener, where little comes in.
+    pub(super) fn receive_at_second_port(&mut self, slot: usize, turn: Turn<'_>) {
+        self.make_room(CLIENT_BATCHES[0], turn);
+        let Some(port) = self.sockets.second.get(slot).and_then(Option::as_ref) else { return };
+        match self.arena.receive(&port.socket, CLIENT_BATCHES[0]) {
+            Ok(packets) => packets.for_each(|packet| self.handle_packet_at_second_port(slot, packet, turn)),
+            Err(error) => self.report_broken("listener", &error),
+        }
+    }
+
+    fn handle_packet_at_second_port(&mut self, listener: usize, slot: Slot, turn: Turn<'_>) {
+        let Some(port) = self.sockets.second.get(listener).and_then(Option::as_ref) else { return };
+        let packet = self.arena.packet(slot);
+        let places = packet.places();
+        port.meter.of(self.index).rx.count_all(places.len(), packet.bytes.len());
+        let local = local_address(&port.socket, packet.to);
+        let client = Client::new(ListenerId(listener as u16), packet.from, local);
+        for place in places {
+            self.handle_client_datagram(client, slot, place, turn);
+        }
+    }
+
     /// Handles what one client sent: a datagram, or a train of them.
     fn handle_client_packet(&mut self, id: ListenerId, slot: Slot, turn: Turn<'_>) {
         let Some(port) = self.sockets.udp.get(usize::from(id.0)).and_then(Option::as_ref) else { return };
@@ -248,8 +270,9 @@ impl Shard {
             return;
         }
         self.make_room_in_queue();
+        let second = self.sockets.second_number(id, client.local());
         let outgoing = Outgoing {
-            socket: Sockets::listener_number(id),
+            socket: second.unwrap_or_else(|| Sockets::listener_number(id)),
             span: parts.body,
             to: client.remote(),
             from: Some(client.local().ip()),

@@ -50,6 +50,23 @@ fn weakness_nonce_is_of_no_use_at_another_address() {
 }
 
 #[test]
+fn nonce_is_of_no_use_at_another_address_even_where_the_port_may_be_another() {
+    let mut nonces = nonces(1);
+    let nonce = nonces.mint(&client("198.51.100.1:5000"), FEATURES, NOON);
+    let other = nonces.mint(&client("198.51.100.1:5001"), FEATURES, NOON);
+    assert_ne!(nonce.as_str(), other.as_str(), "two ports never get the same one");
+    let bytes = nonce.as_str().as_bytes();
+    assert!(nonces.verify_for_any_port(bytes, &client("198.51.100.1:5001"), NOON));
+    assert!(!nonces.verify_for_any_port(bytes, &client("198.51.100.2:5000"), NOON));
+    assert!(!nonces.verify_for_any_port(bytes, &client("198.51.100.1:5001"), NOON + 3600));
+    // The port cannot be exchanged either.
+    let split = nonce.as_str().len() - 18;
+    let forged =
+        [&bytes[..split], &other.as_str().as_bytes()[split..split + 4], &bytes[split + 4..]].concat();
+    assert!(!nonces.verify_for_any_port(&forged, &client("198.51.100.1:5001"), NOON));
+}
+
+#[test]
 fn nonce_is_known_to_whoever_has_the_key_and_to_nobody_else() {
     let client = client("198.51.100.1:5000");
     let nonce = nonces(1).mint(&client, FEATURES, NOON);

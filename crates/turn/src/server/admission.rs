@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use smallvec::SmallVec;
 
+use super::discovery::Discovery;
 use crate::addr::{Client, ClusterId, Family, ListenerId, Transport};
 use crate::credentials::Authority;
 
@@ -47,6 +48,8 @@ pub struct ListenerPolicy {
     pub limits: Limits,
     /// Whether clients may take their allocations to other addresses of theirs.
     pub mobility: bool,
+    /// What clients are told about their NAT, over UDP.
+    pub discovery: Option<Discovery>,
     /// Where clients of its family that ask for a relay are sent instead.
     pub alternate: Option<SocketAddr>,
 }

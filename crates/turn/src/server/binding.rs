@@ -16,6 +16,11 @@ impl<R: RngCore> Server<R> {
         if !request.unknown_attributes().is_empty() {
             return self.reject(request, None, RejectReason::UnknownAttribute.into());
         }
+        if let Some(discovery) = request.discovery() {
+            return self
+                .discover(request, discovery)
+                .unwrap_or_else(|reject| self.reject(request, None, reject));
+        }
         let tail = Tail { fingerprint: request.message.has_fingerprint(), ..Tail::default() };
         respond::success(&mut self.outputs, request, tail, |writer| {
             writer.put(&XorMappedAddress(request.client.remote()))?;

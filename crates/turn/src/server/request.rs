@@ -5,6 +5,7 @@ use stun::attribute::{Attribute, PasswordAlgorithm, PasswordAlgorithms, Userhash
 use stun::{Message, Method};
 
 use super::admission::ListenerPolicy;
+use super::discovery;
 use super::reject::{Reject, RejectReason};
 use crate::addr::Client;
 use crate::credentials::{Algorithm, Assertion, Caller, Identity};
@@ -40,6 +41,8 @@ impl<'a> Request<'a> {
 
     /// Types of the attributes that would have to be understood and are not.
     pub(super) fn unknown_attributes(&self) -> SmallVec<[u16; MAX_LISTED]> {
+        let asks_about_nat = self.method() == Method::Binding && self.discovery().is_some();
+        let is_known = |kind| is_known(kind) || asks_about_nat && discovery::is_attribute(kind);
         self.message.unknown_required(is_known).take(MAX_LISTED).collect()
     }
 
@@ -60,7 +63,11 @@ impl<'a> Request<'a> {
 
         // 3. The nonce is not valid (any more), or not as it was sent: 438, with a valid one.
         let authority = &self.listener.authority;
-        if !nonces.verify(nonce, &self.client, self.now.unix) {
+        // Clients that have further connections for the bytes of TCP peers (RFC 6062) show on one what they were given on
+        // another, and each refusal would cost them a round trip.
+        let shares_nonces = self.listener.transport.is_stream() && self.listener.relays_tcp;
+        let is_good = if shares_nonces { Nonces::verify_for_any_port } else { Nonces::verify };
+        if !is_good(nonces, nonce, &self.client, self.now.unix) {
             return Err(RejectReason::StaleNonce.into());
         }
 

@@ -13,7 +13,7 @@ use crate::addr::Client;
 use crate::credentials::{Algorithm, Signer};
 use crate::nonce;
 
-/// Enough for the longest response there is: a challenge with the longest realm.
+/// Enough for the longest response there is but those with PADDING: a challenge with the longest realm.
 const MAX_LEN: usize = 1024;
 
 /// Queues a success response.
@@ -47,12 +47,21 @@ pub(super) fn send(
     tail: Tail<'_>,
     write: impl FnOnce(&mut Writer<'_>) -> Result<(), BufferTooSmall>,
 ) {
-    let mut buffer = [0; MAX_LEN];
-    let written =
-        Writer::new(&mut buffer, head.class, head.method, head.transaction).and_then(|mut writer| {
-            write(&mut writer)?;
-            writer.finish_with(tail)
-        });
+    send_within(&mut [0; MAX_LEN], outputs, head, tail, write);
+}
+
+/// The same for a response of any length that there is room for.
+pub(super) fn send_within(
+    buffer: &mut [u8],
+    outputs: &mut VecDeque<Output>,
+    head: Head,
+    tail: Tail<'_>,
+    write: impl FnOnce(&mut Writer<'_>) -> Result<(), BufferTooSmall>,
+) {
+    let written = Writer::new(buffer, head.class, head.method, head.transaction).and_then(|mut writer| {
+        write(&mut writer)?;
+        writer.finish_with(tail)
+    });
     match written {
         Ok(len) => {
             outputs.push_back(Output::Send { client: head.client, message: Reply::new(&buffer[..len]) });

@@ -276,3 +276,27 @@ fn closed_control_connection_ends_its_connections() {
     assert_eq!(lines, ["ended alice: relay 1, ClientClosed", "close connection 1", "close relay 1"]);
     assert!(world.closes("data").is_empty());
 }
+
+#[test]
+fn nonce_of_one_connection_is_good_on_another_of_the_same_address_where_tcp_is_relayed() {
+    let mut world = World::new();
+    world.meet("carol", 2, "198.51.100.3:5000");
+    world.meet("carol again", 2, "198.51.100.3:5001");
+    world.meet("dave", 2, "198.51.100.4:5000");
+    world.greet("carol");
+    let nonce = world.nonce_of("carol");
+    for name in ["carol again", "dave"] {
+        world.set_nonce(name, &nonce);
+    }
+    let ok = ["open relay 1 for listener 2, V4, TCP, any port"];
+    assert_eq!(world.ask("carol again", allocate_tcp()), ok);
+    assert_eq!(world.ask("dave", allocate_tcp()), ["dave <- Allocate 438: nonce, realm, algorithms"]);
+
+    // Where it is not, there is no other connection to show it on.
+    world.rules.listener_mut(2).relays_tcp = false;
+    world.greet("carol");
+    world.set_nonce("dave", &world.nonce_of("carol"));
+    world.set_nonce("carol again", &world.nonce_of("carol"));
+    let stale = ["carol again <- Refresh 438: nonce, realm, algorithms"];
+    assert_eq!(world.ask("carol again", refresh(600)), stale);
+}

@@ -13,6 +13,7 @@ mod binding;
 mod channel;
 mod connection;
 mod data;
+mod discovery;
 mod dual;
 mod expiry;
 mod headless;

@@ -109,6 +109,7 @@ impl Bed {
             relays_tcp: false,
             limits: Limits::default(),
             mobility: false,
+            discovery: None,
             alternate: None,
         });
         let now = Now::new(Instant::now(), 1_800_000_000);

@@ -96,6 +96,7 @@ pub(crate) fn listener(transport: Transport) -> ListenerPolicy {
         relays_tcp: transport != Transport::Udp,
         limits: Limits::default(),
         mobility: false,
+        discovery: None,
         alternate: None,
     }
 }
