@@ -64,6 +64,11 @@ bench-quick: ## the most telling part of that table, in less than two minutes
 	@cargo build --release --locked -p bench -p stunnerd
 	@target/release/bench --quick $(ARGS)
 
+.PHONY: bench-flood
+bench-flood: ## calls while 100 000 addresses flood the server, beside the same flood at a bare forwarder
+	@cargo build --release --locked -p bench -p stunnerd
+	@target/release/bench flood $(ARGS)
+
 .PHONY: bench-micro
 bench-micro: ## time the codec, look-ups and rewriting, without sockets
 	cargo bench --locked -p bench --bench kernels -- $(ARGS)

@@ -124,7 +124,8 @@ impl World {
         let mut rendered = render(&snapshot, &self.settings);
         rendered.keep_last_good(&previous.rendered, &self.settings);
         let Manifests { skipped, warnings, .. } = manifests;
-        Ok(State { overview: rendered.overview(&snapshot), rendered, skipped, warnings })
+        let overview = rendered.overview(&snapshot);
+        Ok(State { overview, rendered, skipped, warnings, refused: BTreeMap::new() })
     }
 
     /// Configurations as a pod would receive them: with its own address, and without health endpoints, of which this

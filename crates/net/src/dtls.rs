@@ -13,6 +13,8 @@
 //! ignored: whoever can forge an address cannot end, slow down or fill anything by it. A client that begins anew at
 //! its address takes the place of its old self only once it has proved the new keys.
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod client;
 mod cookie;
 mod endpoint;
 mod handshake;

@@ -35,6 +35,8 @@ mod tls;
 mod udp;
 
 pub use buffer::{Arena, HEADROOM, Packet, Parts, SLOT_CAPACITY, Slot, Span};
+#[cfg(any(test, feature = "testing"))]
+pub use dtls::client::DtlsClient;
 pub use dtls::{
     DTLS_BEHIND, DTLS_IN_FRONT, DTLS_LONGEST, DtlsEndpoint, DtlsEvent, DtlsPeer, Expired, HandshakeId,
     dtls_record_len,

@@ -87,6 +87,18 @@ pub fn all() -> Vec<Case> {
             }
         }
     }
+    // One suite on both: ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.
+    for transport in [Transport::Tls, Transport::Dtls] {
+        for mode in [Mode::Echo, Mode::Up, Mode::Down] {
+            for (kind, size, burst) in [("single", SPEECH, 1), ("single", VIDEO, 1), ("burst", VIDEO, FRAME)]
+            {
+                let quick = mode == Mode::Echo && kind == "single" && size == VIDEO;
+                let name = format!("{}-{}-{kind}-{size}-w1", mode.name(), transport.name());
+                let work = Work::Relay { shape: shape(mode, size, burst), clients: CLIENTS };
+                cases.push(Case { name, transport, workers: 1, work, quick });
+            }
+        }
+    }
     for transport in [Transport::Udp, Transport::Tcp] {
         for mode in [Mode::Echo, Mode::Headless] {
             let name = format!("latency-{}-{}", mode.name(), transport.name());
@@ -120,11 +132,11 @@ pub fn select(words: &[String], quick: bool) -> Vec<Case> {
 fn is_quick(workers: usize, transport: Transport, mode: Mode, size: usize, burst: u32) -> bool {
     let kind = match transport {
         Transport::Udp => (size == SPEECH && burst == 1) || (size == VIDEO && burst == FRAME),
-        Transport::Tcp => size == VIDEO && burst == 1,
+        Transport::Tcp | Transport::Tls | Transport::Dtls => size == VIDEO && burst == 1,
     };
     let mode = match transport {
         Transport::Udp => matches!(mode, Mode::Echo | Mode::Headless),
-        Transport::Tcp => matches!(mode, Mode::Echo),
+        Transport::Tcp | Transport::Tls | Transport::Dtls => matches!(mode, Mode::Echo),
     };
     workers == 1 && kind && mode
 }

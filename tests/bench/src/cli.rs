@@ -9,9 +9,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::case::{self, Case};
+use crate::flood::Kind;
+use crate::measure::flood::{self, Outcome};
 use crate::measure::{Bench, Times};
 use crate::report::{self, Report};
 use crate::server::{LISTENS, Subject};
+use crate::wires::Transport;
 use crate::{forward, instructions, machine};
 
 /// Measures this project's server, coturn and a bare forwarder against each other and prints a table
@@ -30,6 +33,8 @@ enum Command {
     Forward(forward::Settings),
     /// Count the instructions of the inner parts and compare them with the baseline in the repository
     Instructions(instructions::Settings),
+    /// Flood servers from 100 000 addresses while calls go on, beside the same flood at the bare forwarder
+    Flood(FloodRun),
     /// Repeat an inner part, to be watched by another program
     #[command(hide = true)]
     Repeat {
@@ -72,6 +77,16 @@ struct Run {
     with: Vec<String>,
 }
 
+#[derive(Debug, Args)]
+struct FloodRun {
+    /// Packets a second
+    #[arg(long, default_value_t = 20_000.0)]
+    rate: f64,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+}
+
 /// Files that servers may open: every allocation holds one, and some hold some back for connections.
 const FILES: usize = 1 << 16;
 
@@ -86,6 +101,7 @@ impl Cli {
                 forward::run(settings, |address| say(&format!("{LISTENS}{address}")))
             }
             Some(Command::Instructions(settings)) => instructions::compare(&settings),
+            Some(Command::Flood(flood)) => flood.run(),
             Some(Command::Repeat { kernel, times }) => instructions::repeat(&kernel, times),
             None if self.run.list => {
                 case::all().iter().try_for_each(|case| say(&format!("{}{}", case.name, mark(case))))
@@ -97,6 +113,45 @@ impl Cli {
 
 fn mark(case: &Case) -> &'static str {
     if case.quick { " (quick)" } else { "" }
+}
+
+impl FloodRun {
+    fn run(&self) -> io::Result<()> {
+        use Transport::{Dtls, Tls, Udp};
+        say(&format!("{}; {} s each\n", machine::describe(), self.seconds))?;
+        say(
+            "| server | calls on | flood | sent/s | lost before, % | lost, % | resident, kB | grown, kB | bytes in | bytes out | answered more than asked | most bytes out for one in |",
+        )?;
+        say("|---|---|---|---|---|---|---|---|---|---|---|---|")?;
+        for kind in [Kind::Udp, Kind::Dtls] {
+            for (subject, calls) in [
+                (Subject::Bare, Udp),
+                (Subject::Stunnerd, Udp),
+                (Subject::Stunnerd, Tls),
+                (Subject::Stunnerd, Dtls),
+            ] {
+                // What arrives at a port of TCP's is nobody's, so the listener beside it is flooded.
+                let kind = if kind == Kind::Udp && calls != Udp { continue } else { kind };
+                let window = Duration::from_secs(self.seconds);
+                let plan = flood::Plan { subject, calls, kind, rate: self.rate, window };
+                let Outcome { lost, resident, rate, sum } = flood::measure(plan)?;
+                let grown = (resident[1] as i64 - resident[0] as i64) / 1024;
+                say(&format!(
+                    "| {} | {} | {kind:?} | {rate:.0} | {:.3} | {:.3} | {} | {grown} | {} | {} | {} | {:.2} |",
+                    subject.name(),
+                    calls.name(),
+                    lost[0],
+                    lost[1],
+                    resident[0] / 1024,
+                    sum.bytes,
+                    sum.answered,
+                    sum.too_many,
+                    sum.amplification,
+                ))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Run {

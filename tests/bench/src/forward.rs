@@ -94,8 +94,12 @@ impl Forwarder {
             Some(number) => self.arena.receive(&self.back[number], BATCH)?,
         };
         for slot in slots {
-            let (through, to) = self.route(socket, self.arena.packet(slot).from);
-            self.forward(slot, through, to);
+            let from = self.arena.packet(slot).from;
+            // Nobody is served who is neither client nor peer.
+            if !place::is_stranger(from.ip()) {
+                let (through, to) = self.route(socket, from);
+                self.forward(slot, through, to);
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! - [`wires`], [`load`]: sockets of clients and peers, and packets between them.
 //! - [`session`], [`signalling`]: clients' requests.
 //! - [`server`], [`case`], [`measure`], [`report`]: what is measured, how, and how it is told.
+//! - [`flood`]: packets from very many addresses that have proved nothing.
 //! - [`kernels`], [`instructions`]: the inner parts without sockets, and how many instructions they take.
 //! - [`machine`], [`stats`], [`clock`], [`place`]: reading the kernel's accounts, arithmetic, time, addresses.
 
@@ -16,6 +17,7 @@
 pub mod case;
 pub mod cli;
 pub mod clock;
+pub mod flood;
 pub mod forward;
 pub mod instructions;
 pub mod kernels;

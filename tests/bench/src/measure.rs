@@ -2,6 +2,7 @@
 
 mod anatomy;
 mod churn;
+pub mod flood;
 mod idle;
 mod overload;
 mod relay;
@@ -121,6 +122,7 @@ impl Bench {
             workers: case.workers,
             processors: servers.to_vec(),
             wrapper: self.wrapper.clone(),
+            is_flooded: false,
         }
     }
 

@@ -11,6 +11,7 @@ pub const MOST: usize = 1 << 20;
 
 const CLIENTS: u32 = u32::from_be_bytes([127, 16, 0, 0]);
 const PEERS: u32 = u32::from_be_bytes([127, 32, 0, 0]);
+const STRANGERS: u32 = u32::from_be_bytes([127, 64, 0, 0]);
 
 /// The address of a client.
 pub fn client(number: usize) -> IpAddr {
@@ -22,7 +23,12 @@ pub fn peer(number: usize) -> IpAddr {
     Ipv4Addr::from(PEERS + number as u32).into()
 }
 
-/// The number of the client or peer at an address.
+/// The address of somebody who is neither.
+pub fn stranger(number: usize) -> IpAddr {
+    Ipv4Addr::from(STRANGERS + number as u32).into()
+}
+
+/// The number of the client, peer or stranger at an address.
 pub fn number(ip: IpAddr) -> usize {
     match ip {
         IpAddr::V4(v4) => u32::from(v4) as usize % MOST,
@@ -33,6 +39,11 @@ pub fn number(ip: IpAddr) -> usize {
 /// Whether a client, not a peer, is at an address.
 pub fn is_client(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(v4) if u32::from(v4) / MOST as u32 == CLIENTS / MOST as u32)
+}
+
+/// Whether a stranger is at an address.
+pub fn is_stranger(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(v4) if u32::from(v4) / MOST as u32 == STRANGERS / MOST as u32)
 }
 
 /// Where servers listen.
@@ -51,6 +62,10 @@ mod tests {
             assert_eq!(super::number(peer(number)), number);
             assert!(is_client(client(number)) && !is_client(peer(number)));
             assert!(client(number).is_loopback() && peer(number).is_loopback());
+            let stranger = stranger(number);
+            assert_eq!(super::number(stranger), number);
+            assert!(stranger.is_loopback() && is_stranger(stranger));
+            assert!(!is_client(stranger) && !is_stranger(client(number)) && !is_stranger(peer(number)));
         }
     }
 }

@@ -1,20 +1,23 @@
 //! The servers under test, each a process of its own.
 
+use std::fs;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use kit::{Deadline, Process};
 use stun::{Class, Method, TransactionId, Writer};
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
 
 use crate::load::Mode;
 use crate::machine::{Account, deliverer};
 use crate::place;
 use crate::session::Login;
-use crate::wires::{Transport, Wires};
+use crate::wires::{Transport, Wires, answers_hellos};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, clap::ValueEnum)]
@@ -48,6 +51,8 @@ pub struct Setting {
     pub processors: Vec<usize>,
     /// What to run it with, such as `valgrind`.
     pub wrapper: Vec<String>,
+    /// Also listen on DTLS, to be flooded.
+    pub is_flooded: bool,
 }
 
 /// A server that listens. Dropped, it is killed by its id.
@@ -55,11 +60,13 @@ pub struct Server {
     process: Process,
     /// Where clients find it.
     pub address: SocketAddr,
+    /// Where it listens on DTLS, to be flooded.
+    pub flooded: Option<SocketAddr>,
     /// The kernel's account of it.
     pub account: Account,
     /// The kernel's threads that deliver packets on the processors it has for itself.
     pub deliverers: Vec<Account>,
-    _configuration: Option<NamedTempFile>,
+    _configuration: TempDir,
 }
 
 /// The program `stunnerd`, if it is built.
@@ -116,20 +123,20 @@ impl Subject {
     /// It is not built or installed, or does not start.
     pub fn start(self, setting: &Setting, wires: &Wires) -> io::Result<Server> {
         let port = kit::free_port();
-        let mut configuration = None;
+        let configuration = kit::temp_dir();
+        let flooded = (setting.is_flooded && self.is_turn()).then(|| place::server(kit::free_port()));
         let command = match self {
             Self::Bare | Self::Sockets => self.forwarder(setting, wires)?,
-            Self::Coturn => coturn(setting, port),
+            Self::Coturn => coturn(setting, port, configuration.path())?,
             Self::Stunnerd | Self::LongWay => {
-                let file = configure(setting, port)?;
+                let file = configure(setting, port, flooded, configuration.path())?;
                 let program = stunnerd().ok_or_else(|| io::Error::other("stunnerd is not built"))?;
                 let mut command = Command::new(program);
-                command.arg("-c").arg(file.path());
+                command.arg("-c").arg(file);
                 command.args(["--udp-thread-num", &setting.workers.to_string()]);
                 if self == Self::LongWay {
                     command.arg("--no-short-cut");
                 }
-                configuration = Some(file);
                 command
             }
         };
@@ -145,11 +152,13 @@ impl Subject {
         match setting.transport {
             Transport::Udp if self.is_turn() => await_binding(address)?,
             Transport::Udp => {}
-            Transport::Tcp => kit::await_tcp(address),
+            Transport::Tcp | Transport::Tls => kit::await_tcp(address),
+            Transport::Dtls => await_hello(address)?,
         }
+        flooded.map_or(Ok(()), await_hello)?;
         let account = Account::of(process.id());
         let deliverers = setting.processors.iter().filter_map(|number| deliverer(*number)).collect();
-        Ok(Server { process, address, account, deliverers, _configuration: configuration })
+        Ok(Server { process, address, flooded, account, deliverers, _configuration: configuration })
     }
 
     fn forwarder(self, setting: &Setting, wires: &Wires) -> io::Result<Command> {
@@ -198,10 +207,32 @@ impl Server {
     }
 }
 
-fn coturn(setting: &Setting, port: u16) -> Command {
+/// A certificate and its key, for ECDSA on P-256, as text.
+fn pair() -> io::Result<[String; 2]> {
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).map_err(io::Error::other)?;
+    Ok([signed.cert.pem(), signed.signing_key.serialize_pem()])
+}
+
+fn coturn(setting: &Setting, port: u16, folder: &Path) -> io::Result<Command> {
     let Login { username, password } = login();
     let mut command = Command::new("turnserver");
-    command.args(["-n", "--no-cli", "--no-tls", "--no-dtls", "--allow-loopback-peers", "--realm=bench"]);
+    match setting.transport {
+        Transport::Udp | Transport::Tcp => {
+            command.args(["--no-tls", "--no-dtls"]);
+            command.arg(format!("--listening-port={port}"));
+        }
+        Transport::Tls | Transport::Dtls => {
+            let [cert, key] = [folder.join("cert.pem"), folder.join("key.pem")];
+            let [chain, private] = pair()?;
+            fs::write(&cert, chain)?;
+            fs::write(&key, private)?;
+            command.args([format!("--cert={}", cert.display()), format!("--pkey={}", key.display())]);
+            command.arg("--cipher-list=ECDHE-ECDSA-AES128-GCM-SHA256");
+            command.arg(format!("--tls-listening-port={port}"));
+            command.arg(format!("--listening-port={}", kit::free_port()));
+        }
+    }
+    command.args(["-n", "--no-cli", "--allow-loopback-peers", "--realm=bench"]);
     command.args([
         "--listening-ip=127.0.0.1",
         "--relay-ip=127.0.0.1",
@@ -210,28 +241,41 @@ fn coturn(setting: &Setting, port: u16) -> Command {
     ]);
     command.args(["--lt-cred-mech", "--pidfile=/dev/null", "--no-stdout-log", "--log-file=/dev/null"]);
     command.arg(format!("--user={username}:{password}"));
-    command.arg(format!("--listening-port={port}"));
     command.arg(format!("--relay-threads={}", setting.workers));
-    command
+    Ok(command)
 }
 
-fn configure(setting: &Setting, port: u16) -> io::Result<NamedTempFile> {
+fn configure(
+    setting: &Setting,
+    port: u16,
+    flooded: Option<SocketAddr>,
+    folder: &Path,
+) -> io::Result<PathBuf> {
     let Login { username, password } = login();
-    let protocol = match setting.transport {
-        Transport::Udp => "TURN-UDP",
-        Transport::Tcp => "TURN-TCP",
+    let [chain, key] = pair()?.map(|text| BASE64_STANDARD.encode(text));
+    let listener = |name: &str, protocol: &str, port: u16| {
+        let secure =
+            if protocol.ends_with("TLS") { format!(", cert: {chain}, key: {key}") } else { String::new() };
+        format!(
+            "{{ name: {name}, protocol: {protocol}, address: 127.0.0.1, port: {port}, routes: [peers]{secure} }}"
+        )
     };
-    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
+    let protocol = format!("TURN-{}", setting.transport.name().to_uppercase());
+    let mut listeners = vec![listener("clients", &protocol, port)];
+    listeners.extend(flooded.map(|flooded| listener("flooded", "TURN-DTLS", flooded.port())));
+    let listeners = listeners.join(", ");
+    let path = folder.join("stunnerd.yaml");
+    let mut file = fs::File::create(&path)?;
     write!(
         file,
         "version: v1
 admin: {{ name: bench, loglevel: 'all:WARN', healthcheck_endpoint: '' }}
 auth: {{ type: static, realm: bench, credentials: {{ username: {username}, password: {password} }} }}
-listeners: [{{ name: clients, protocol: {protocol}, address: 127.0.0.1, port: {port}, routes: [peers] }}]
+listeners: [{listeners}]
 clusters: [{{ name: peers, type: STATIC, endpoints: [127.0.0.0/8] }}]
 "
     )?;
-    Ok(file)
+    Ok(path)
 }
 
 /// The command on the processors it may use, inside whatever it shall be run with.
@@ -247,6 +291,17 @@ fn wrapped(command: &Command, setting: &Setting) -> Command {
     let mut whole = Command::new(&words[0]);
     whole.args(&words[1..]);
     whole
+}
+
+/// Says hello again and again until there is an answer.
+fn await_hello(server: SocketAddr) -> io::Result<()> {
+    let deadline = Deadline::default();
+    while deadline.left().is_some() {
+        if answers_hellos(server)? {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other(format!("nobody answers hellos at {server}")))
 }
 
 /// Asks again and again until there is an answer, much sooner than a client would.

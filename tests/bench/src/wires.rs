@@ -1,17 +1,22 @@
 //! The ends of the load: sockets of clients and peers, read and written in batches.
 //!
-//! All UDP clients share a socket, and so do all peers; their addresses differ. TCP clients have a connection each.
+//! All UDP clients share a socket, and so do all peers; their addresses differ. TCP, TLS and DTLS clients have a
+//! connection each.
+
+mod link;
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use net::{
-    Arena, Event, Events, Flush, Interest, Outgoing, Poller, Read, SendQueue, Slot, Span, TcpStream, Token,
-    UdpOptions, UdpSocket,
+    Arena, Event, Events, Flush, Interest, Outgoing, Poller, Read, SendQueue, Slot, Span, Token, UdpOptions,
+    UdpSocket,
 };
 use stun::frame::{self, Frame};
 
+use self::link::Link;
+pub(crate) use self::link::answers_hellos;
 use crate::place;
 
 /// How clients are connected.
@@ -22,6 +27,10 @@ pub enum Transport {
     Udp,
     /// Messages follow each other in a stream.
     Tcp,
+    /// The same, encrypted.
+    Tls,
+    /// A datagram is an encrypted message.
+    Dtls,
 }
 
 impl Transport {
@@ -30,6 +39,8 @@ impl Transport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Dtls => "dtls",
         }
     }
 }
@@ -74,7 +85,7 @@ pub struct Wires {
 }
 
 struct Stream {
-    tcp: TcpStream,
+    link: Link,
     /// The beginning of a message whose end has not arrived.
     rest: Vec<u8>,
     unflushed: bool,
@@ -143,9 +154,9 @@ impl Wires {
             return Ok(());
         }
         for number in self.streams.len()..clients {
-            let tcp = TcpStream::connect(server)?;
-            self.poller.add(&tcp, Token(STREAMS + number as u64), Interest::Read)?;
-            self.streams.push(Stream { tcp, rest: Vec::new(), unflushed: false, awaits_room: false });
+            let link = Link::connect(server, transport, number)?;
+            self.poller.add(&link, Token(STREAMS + number as u64), Interest::Read)?;
+            self.streams.push(Stream { link, rest: Vec::new(), unflushed: false, awaits_room: false });
         }
         Ok(())
     }
@@ -207,12 +218,12 @@ impl Wires {
         let mut filled = stream.rest.len();
         buffer[..filled].copy_from_slice(&stream.rest);
         stream.rest.clear();
-        match stream.tcp.read(&mut buffer[filled..filled + READ])? {
+        match stream.link.read(&mut buffer[filled..filled + READ])? {
             Read::Data(len) => filled += len,
             Read::Nothing => {}
             Read::End => return Err(io::Error::other("the server closed a connection")),
         }
-        let from = stream.tcp.remote();
+        let from = stream.link.remote();
         let mut at = 0;
         loop {
             let (len, padded) = match frame::next(&buffer[at..filled]) {
@@ -269,7 +280,7 @@ impl Wires {
                 dont_fragment: false,
             });
         };
-        if stream.tcp.queue(self.arena.bytes(span)).is_err() {
+        if !stream.link.queue(self.arena.bytes(span)) {
             self.unsent += 1;
         } else if !stream.unflushed {
             stream.unflushed = true;
@@ -328,11 +339,11 @@ impl Wires {
     fn flush_stream(&mut self, number: usize) -> io::Result<()> {
         let stream = &mut self.streams[number];
         stream.unflushed = false;
-        let awaits_room = stream.tcp.flush()? == Flush::Pending;
+        let awaits_room = stream.link.flush()? == Flush::Pending;
         if stream.awaits_room != awaits_room {
             stream.awaits_room = awaits_room;
             let interest = if awaits_room { Interest::ReadWrite } else { Interest::Read };
-            self.poller.change(&stream.tcp, Token(STREAMS + number as u64), interest)?;
+            self.poller.change(&stream.link, Token(STREAMS + number as u64), interest)?;
         }
         Ok(())
     }

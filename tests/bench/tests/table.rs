@@ -48,6 +48,21 @@ fn coturn_relays_for_udp_and_tcp_clients() {
 }
 
 #[test]
+fn servers_relay_for_tls_and_dtls_clients() {
+    if need("coturn").is_none() {
+        return;
+    }
+    // `bench` looks for the other program beside itself, which is where this one is built.
+    let beside = std::path::Path::new(env!("CARGO_BIN_EXE_bench")).with_file_name("stunnerd");
+    let servers = if kit::binary("stunnerd") == beside { "stunnerd,coturn" } else { "coturn" };
+    let rows = rows("tls-single-1200,dtls-single-1200", servers);
+    assert_eq!(rows.len(), servers.split(',').count() * 2 * 3);
+    for row in &rows {
+        assert!(figure(row, "packets_per_second") > 0.0, "{row}");
+    }
+}
+
+#[test]
 fn clients_come_and_go() {
     if need("coturn").is_none() {
         return;

@@ -8,6 +8,7 @@
 
 pub mod codec;
 pub mod discovery;
+pub mod dtls;
 pub mod mutate;
 pub mod runner;
 pub mod server;
@@ -28,9 +29,10 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     Target { name: "codec", run: codec::codec, words: codec::WORDS },
     Target { name: "framing", run: codec::framing, words: codec::WORDS },
+    Target { name: "dtls", run: dtls::dtls, words: dtls::WORDS },
     Target { name: "server", run: server::server, words: server::WORDS },
     Target { name: "yaml", run: yaml::yaml, words: yaml::WORDS },
     Target { name: "discovery", run: discovery::discovery, words: yaml::WORDS },

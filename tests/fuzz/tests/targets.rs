@@ -21,6 +21,11 @@ fn framing_keeps_its_promises() {
 }
 
 #[test]
+fn dtls_keeps_its_promises() {
+    holds("dtls", 1_000);
+}
+
+#[test]
 fn server_keeps_its_promises() {
     holds("server", 2_000);
 }

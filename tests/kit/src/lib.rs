@@ -26,6 +26,6 @@ pub use port::{await_tcp, free_port};
 pub use process::Process;
 pub use turn::{
     AllocateOptions, Allocation, Answer, Closed, Credentials, Event, Failure, Refusal, Request, Stream,
-    TurnClient, trusting_tls,
+    TurnClient, trusting_tls, trusting_tls_1_2,
 };
 pub use way::Way;

@@ -36,7 +36,7 @@ use wire::Wire;
 pub use answer::{Allocation, Answer, Event, Failure, Refusal};
 pub use credentials::Credentials;
 pub use request::{AllocateOptions, Request};
-pub use tls::trusting_tls;
+pub use tls::{trusting_tls, trusting_tls_1_2};
 pub use wire::{Closed, Stream};
 
 /// How long a UDP client waits before it says the same again (RFC 8489 §6.2.1).

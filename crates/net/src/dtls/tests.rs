@@ -1,16 +1,10 @@
 use std::time::{Duration, Instant};
 
-use rustls::crypto::ActiveKeyExchange;
-
-use super::protection::{Protection, Suite, Window};
+use super::client::{DtlsClient as Client, messages, suite};
+use super::protection::Window;
 use super::wire::*;
 use super::*;
 use crate::Identity;
-use crate::identity::provider;
-
-const ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: u16 = 0xC02B;
-const X25519: u16 = 0x1D;
-const ECDSA_P256_SHA256: u16 = 0x0403;
 
 fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "somewhere a test's time has to begin")]
@@ -27,150 +21,6 @@ fn endpoint(now: Instant) -> DtlsEndpoint {
 fn peer(number: u32) -> DtlsPeer {
     let [a, b, c, d] = number.to_be_bytes();
     DtlsPeer { remote: ([10, b, c, d], 1024 + u16::from(a)).into(), local: ([127, 0, 0, 1], 3478).into() }
-}
-
-/// A client that says what tests want it to.
-struct Client {
-    peer: DtlsPeer,
-    random: [u8; 32],
-    exchange: Option<Box<dyn ActiveKeyExchange>>,
-    transcript: Vec<u8>,
-    /// The number of the next record without keys, and of the next message.
-    record: u64,
-    message: u16,
-    server_random: [u8; 32],
-    master: [u8; 48],
-    ours: Option<Protection>,
-    theirs: Option<Protection>,
-    sealed: u64,
-}
-
-impl Client {
-    fn new(peer: DtlsPeer, random: u8) -> Self {
-        let group = provider().kx_groups.iter().copied().find(|group| u16::from(group.name()) == X25519);
-        Self {
-            peer,
-            random: [random; 32],
-            exchange: Some(group.unwrap().start().unwrap()),
-            transcript: Vec::new(),
-            record: 0,
-            message: 0,
-            server_random: [0; 32],
-            master: [0; 48],
-            ours: None,
-            theirs: None,
-            sealed: 1 << EPOCH_SHIFT,
-        }
-    }
-
-    fn hello(&mut self, cookie: &[u8]) -> Vec<u8> {
-        let mut body = [&DTLS_1_2[..], &self.random, &[0]].concat();
-        body.push(cookie.len() as u8);
-        body.extend(cookie);
-        body.extend([0, 2]);
-        body.extend(ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.to_be_bytes());
-        body.extend([1, 0]);
-        let pair =
-            |kind: u16, number: u16| [&kind.to_be_bytes()[..], &[0, 4, 0, 2], &number.to_be_bytes()].concat();
-        let extensions = [pair(10, X25519), pair(13, ECDSA_P256_SHA256), vec![0, 23, 0, 0]].concat();
-        body.extend((extensions.len() as u16).to_be_bytes());
-        body.extend(extensions);
-        self.transcript.clear();
-        self.say(CLIENT_HELLO, &body)
-    }
-
-    /// A message in a record of its own.
-    fn say(&mut self, kind: u8, body: &[u8]) -> Vec<u8> {
-        let message = [&message_header(kind, body.len(), self.message, 0, body.len()), body].concat();
-        self.message += 1;
-        self.transcript.extend(&message);
-        self.plain(HANDSHAKE, &message)
-    }
-
-    fn plain(&mut self, kind: u8, contents: &[u8]) -> Vec<u8> {
-        let mut header = [0; RECORD_HEADER];
-        RecordHeader { kind, sequence: self.record, len: contents.len() }.write(DTLS_1_2, &mut header);
-        self.record += 1;
-        [&header, contents].concat()
-    }
-
-    fn seal(&mut self, kind: u8, contents: &[u8]) -> Vec<u8> {
-        let mut record = vec![0; DTLS_IN_FRONT];
-        record.extend(contents);
-        record.extend([0; DTLS_BEHIND]);
-        let place = self.ours.as_ref().unwrap().seal(kind, self.sealed, &mut record).unwrap();
-        self.sealed += 1;
-        record[place].to_vec()
-    }
-
-    /// Reads a flight of the server, puts its messages together, and answers with keys and their proof.
-    fn answer(&mut self, flight: &[Vec<u8>]) -> [Vec<u8>; 3] {
-        let mut key_exchange = Vec::new();
-        for message in messages(flight) {
-            let body = &message[MESSAGE_HEADER..];
-            match message[0] {
-                SERVER_HELLO => self.server_random = *body[2..].first_chunk().unwrap(),
-                SERVER_KEY_EXCHANGE => key_exchange = body.to_vec(),
-                _ => {}
-            }
-            self.transcript.extend(&message);
-        }
-        let public = &key_exchange[4..][..usize::from(key_exchange[3])];
-        let exchange = self.exchange.take().unwrap();
-        let own = exchange.pub_key().to_vec();
-        let keys = self.say(CLIENT_KEY_EXCHANGE, &[&[own.len() as u8], &own[..]].concat());
-        let suite = suite();
-        let session = suite.tls.common.hash_provider.hash(&self.transcript);
-        let prf = suite.tls.prf_provider;
-        let label = b"extended master secret";
-        prf.for_key_exchange(&mut self.master, exchange, public, label, session.as_ref()).unwrap();
-        let [ours, theirs] = suite.keys(&self.master, &self.random, &self.server_random).unwrap();
-        (self.ours, self.theirs) = (Some(ours), Some(theirs));
-        let change = self.plain(CHANGE_CIPHER_SPEC, &[1]);
-        let proof = self.proof();
-        [keys, change, proof]
-    }
-
-    fn proof(&mut self) -> Vec<u8> {
-        let suite = suite();
-        let mut data = [0; 12];
-        let so_far = suite.tls.common.hash_provider.hash(&self.transcript);
-        suite.tls.prf_provider.for_secret(&mut data, &self.master, b"client finished", so_far.as_ref());
-        let message = [&message_header(FINISHED, 12, self.message, 0, 12)[..], &data].concat();
-        self.seal(HANDSHAKE, &message)
-    }
-
-    fn open(&self, record: &[u8]) -> Option<Vec<u8>> {
-        let mut record = record.to_vec();
-        let header = RecordHeader::read(&record)?;
-        self.theirs.as_ref()?.open(header, &mut record).map(|place| record[place].to_vec())
-    }
-}
-
-fn suite() -> Suite {
-    let suites = provider().cipher_suites.clone();
-    suites.iter().filter_map(Suite::of).find(|it| it.number() == ECDHE_ECDSA_WITH_AES_128_GCM_SHA256).unwrap()
-}
-
-/// The messages in some datagrams, their fragments put together.
-fn messages(datagrams: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let mut messages: Vec<Vec<u8>> = Vec::new();
-    for datagram in datagrams {
-        let mut rest = &datagram[..];
-        while let Some(len) = dtls_record_len(rest) {
-            let mut header = Reader(&rest[RECORD_HEADER..len]);
-            let (kind, whole, number) = (header.u8().unwrap(), header.u24().unwrap(), header.u16().unwrap());
-            let (offset, fragment) = (header.u24().unwrap(), header.u24().unwrap());
-            if offset == 0 {
-                messages.push(message_header(kind, whole, number, 0, whole).to_vec());
-            }
-            let message = messages.last_mut().unwrap();
-            assert_eq!(message.len(), MESSAGE_HEADER + offset);
-            message.extend(header.take(fragment).unwrap());
-            rest = &rest[len..];
-        }
-    }
-    messages
 }
 
 fn said(endpoint: &mut DtlsEndpoint) -> Vec<Vec<u8>> {
@@ -205,7 +55,7 @@ fn begin(endpoint: &mut DtlsEndpoint, client: &mut Client, now: Instant) -> (Han
 fn connect(endpoint: &mut DtlsEndpoint, client: &mut Client, now: Instant) -> DtlsEvent {
     let (_, flight) = begin(endpoint, client, now);
     let mut last = DtlsEvent::Stray;
-    for mut record in client.answer(&flight) {
+    for mut record in client.answer(&flight).unwrap() {
         last = endpoint.handle(client.peer, &mut record, now);
     }
     last
@@ -213,7 +63,7 @@ fn connect(endpoint: &mut DtlsEndpoint, client: &mut Client, now: Instant) -> Dt
 
 #[track_caller]
 fn talks(endpoint: &mut DtlsEndpoint, client: &mut Client, now: Instant) {
-    let mut record = client.seal(APPLICATION_DATA, b"to the server");
+    let mut record = client.seal(APPLICATION_DATA, b"to the server").unwrap();
     let DtlsEvent::Data(place) = endpoint.handle(client.peer, &mut record, now) else { panic!("no data") };
     assert_eq!(&record[place], b"to the server");
     let mut answer = vec![0; DTLS_IN_FRONT];
@@ -291,7 +141,7 @@ fn a_client_that_knows_only_older_versions_is_told_so() {
 fn forgeries(peer: DtlsPeer) -> Vec<Vec<u8>> {
     let mut forger = Client::new(peer, 99);
     forger.record = 50;
-    let [ours, theirs] = suite().keys(&[1; 48], &[1; 32], &[1; 32]).unwrap();
+    let [ours, theirs] = suite().unwrap().keys(&[1; 48], &[1; 32], &[1; 32]).unwrap();
     (forger.ours, forger.theirs) = (Some(ours), Some(theirs));
     vec![
         forger.hello(&[]),
@@ -302,10 +152,10 @@ fn forgeries(peer: DtlsPeer) -> Vec<Vec<u8>> {
         forger.plain(CHANGE_CIPHER_SPEC, &[1]),
         forger.plain(APPLICATION_DATA, b"data"),
         forger.plain(HANDSHAKE, &[0; 64]),
-        forger.seal(ALERT, &[1, 0]),
-        forger.seal(HANDSHAKE, &[20; 24]),
-        forger.seal(APPLICATION_DATA, b"data"),
-        forger.seal(APPLICATION_DATA, b"")[..20].to_vec(),
+        forger.seal(ALERT, &[1, 0]).unwrap(),
+        forger.seal(HANDSHAKE, &[20; 24]).unwrap(),
+        forger.seal(APPLICATION_DATA, b"data").unwrap(),
+        forger.seal(APPLICATION_DATA, b"").unwrap()[..20].to_vec(),
     ]
 }
 
@@ -334,7 +184,7 @@ fn weakness_dtls_a_forged_hello_ends_no_handshake() {
         let (mut endpoint, mut client) = (endpoint(now), Client::new(peer(1), 1));
         let (_, flight) = begin(&mut endpoint, &mut client, now);
         let mut last = DtlsEvent::Stray;
-        for mut record in client.answer(&flight) {
+        for mut record in client.answer(&flight).unwrap() {
             endpoint.handle(client.peer, &mut forgery.clone(), now);
             last = endpoint.handle(client.peer, &mut record, now);
             endpoint.handle(client.peer, &mut forgery, now);
@@ -352,14 +202,14 @@ fn a_client_that_begins_anew_replaces_its_session_once_it_has_proved_its_keys() 
     let mut new = Client::new(peer(1), 2);
     let (_, flight) = begin(&mut endpoint, &mut new, now);
     talks(&mut endpoint, &mut old, now);
-    let [mut keys, mut change, mut proof] = new.answer(&flight);
+    let [mut keys, mut change, mut proof] = new.answer(&flight).unwrap();
     endpoint.handle(new.peer, &mut keys, now);
     endpoint.handle(new.peer, &mut change, now);
     talks(&mut endpoint, &mut old, now);
     let event = endpoint.handle(new.peer, &mut proof, now);
     assert!(matches!(event, DtlsEvent::Established { replaced: true, .. }), "{event:?}");
     talks(&mut endpoint, &mut new, now);
-    let mut late = old.seal(APPLICATION_DATA, b"late");
+    let mut late = old.seal(APPLICATION_DATA, b"late").unwrap();
     assert_eq!(endpoint.handle(old.peer, &mut late, now), DtlsEvent::Stray);
     assert_eq!(endpoint.len(), 1);
 }
@@ -380,12 +230,12 @@ fn what_gets_lost_is_said_again() {
     assert_ne!(again, first, "records are numbered anew");
     assert_eq!(endpoint.poll_timeout(), Some(later(30)));
     // The proof of the server gets lost, and the client repeats its own.
-    for mut record in client.answer(&again) {
+    for mut record in client.answer(&again).unwrap() {
         endpoint.handle(client.peer, &mut record, later(11));
     }
     let proof = said(&mut endpoint);
     for _ in 0..20 {
-        let mut repeated = client.proof();
+        let mut repeated = client.proof().unwrap();
         assert_eq!(endpoint.handle(client.peer, &mut repeated, later(12)), DtlsEvent::Handled);
     }
     let repeats = said(&mut endpoint);
@@ -445,7 +295,7 @@ fn goodbye_is_answered_and_ends_the_session() {
     let (mut endpoint, mut client) = (endpoint(now), Client::new(peer(1), 1));
     connect(&mut endpoint, &mut client, now);
     said(&mut endpoint);
-    let mut goodbye = client.seal(ALERT, &[1, 0]);
+    let mut goodbye = client.seal(ALERT, &[1, 0]).unwrap();
     assert_eq!(endpoint.handle(client.peer, &mut goodbye, now), DtlsEvent::Closed { handshake: None });
     assert_eq!(client.open(&said(&mut endpoint)[0]).unwrap(), [1, 0]);
     assert!(endpoint.is_empty());
@@ -457,11 +307,11 @@ fn no_record_counts_twice() {
     let now = now();
     let (mut endpoint, mut client) = (endpoint(now), Client::new(peer(1), 1));
     connect(&mut endpoint, &mut client, now);
-    let record = client.seal(APPLICATION_DATA, b"once");
+    let record = client.seal(APPLICATION_DATA, b"once").unwrap();
     assert!(matches!(endpoint.handle(client.peer, &mut record.clone(), now), DtlsEvent::Data(_)));
     let mut again = record;
     assert_eq!(endpoint.handle(client.peer, &mut again, now), DtlsEvent::Stray);
-    let mut altered = client.seal(APPLICATION_DATA, b"altered");
+    let mut altered = client.seal(APPLICATION_DATA, b"altered").unwrap();
     let last = altered.len() - 1;
     altered[last] ^= 1;
     assert_eq!(endpoint.handle(client.peer, &mut altered, now), DtlsEvent::Stray);

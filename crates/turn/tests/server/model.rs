@@ -5,6 +5,8 @@
 //! between are tested in [`expiry`](crate::expiry).
 
 mod naive;
+mod network;
+mod tcp;
 
 use std::net::IpAddr;
 
@@ -15,12 +17,38 @@ use stun::attribute::{EvenPort, Lifetime, ReservationToken};
 use self::naive::{Holder, Model, Time, host, millis_of};
 use crate::support::*;
 
-const CLIENTS: [(&str, &str); 3] =
-    [("alice", "198.51.100.1:5000"), ("bob", "198.51.100.2:5000"), ("carol", "198.51.100.3:5000")];
-const PEERS: [&str; 4] = ["192.0.2.1:1000", "192.0.2.1:2000", "192.0.2.2:1000", "10.0.0.1:1000"];
+/// Clients on UDP as they are at first, the same behind another address of their NAT, clients on TCP, and connections
+/// of those that ConnectionBind is said on.
+const CLIENTS: [(&str, &str); 11] = [
+    ("alice", "198.51.100.1:5000"),
+    ("bob", "198.51.100.2:5000"),
+    ("carol", "198.51.100.3:5000"),
+    ("alice anew", "198.51.100.1:5001"),
+    ("bob anew", "198.51.100.2:5001"),
+    ("carol anew", "198.51.100.9:5000"),
+    ("dan", "198.51.100.4:5000"),
+    ("erin", "198.51.100.5:5000"),
+    ("dan's first", "198.51.100.4:5001"),
+    ("dan's second", "198.51.100.4:5002"),
+    ("erin's", "198.51.100.5:5001"),
+];
+/// Of these, so many are people on UDP, and so many addresses of theirs.
+const PEOPLE: usize = 3;
+const DATAGRAMS: usize = 2 * PEOPLE;
+/// The clients on TCP that may have allocations.
+const STREAMS: usize = 2;
+
+/// Whether a client is on TCP.
+fn is_stream(client: usize) -> bool {
+    client >= DATAGRAMS
+}
+
+const PEERS: [&str; 5] =
+    ["192.0.2.1:1000", "192.0.2.1:2000", "192.0.2.2:1000", "192.0.2.3:1000", "10.0.0.1:1000"];
 const CHANNELS: [u16; 3] = [0x4000, 0x4001, 0x7fff];
 const MAX_PERMISSIONS: usize = 2;
 const MAX_CHANNELS: usize = 2;
+const MAX_CONNECTIONS: usize = 2;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -49,7 +77,7 @@ enum Port {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let (client, peer, channel) = (0..CLIENTS.len(), 0..PEERS.len(), 0..CHANNELS.len());
+    let (client, peer, channel) = (0..PEOPLE, 0..PEERS.len(), 0..CHANNELS.len());
     // Relays and tokens are counted from the latest one back.
     let (relay, token) = (0..4_usize, 0..2_usize);
     let lifetime = prop::sample::select(vec![0_u32, 1, 10, 200, 600, 3600, 9999]);
@@ -80,8 +108,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn routes(which: usize) -> Vec<Route> {
     match which {
-        0 => vec![route("192.0.2.0/24", 1)],
-        1 => vec![route("192.0.2.1/32", 1).ports(0, 1500), route("192.0.2.0/24", 2).ports(1800, 2200)],
+        0 => vec![route("192.0.2.0/24", 1), route("192.0.2.0/24", 4).tcp()],
+        1 => vec![
+            route("192.0.2.1/32", 1).ports(0, 1500),
+            route("192.0.2.0/24", 2).ports(1800, 2200),
+            route("192.0.2.1/32", 5).ports(0, 1500).tcp(),
+        ],
         _ => vec![route("10.0.0.0/8", 3)],
     }
 }
@@ -97,11 +129,15 @@ struct Duel {
 impl Duel {
     fn new() -> Self {
         let mut world = World::new();
-        let limits = &mut world.rules.listener_mut(1).limits;
-        limits.permissions = MAX_PERMISSIONS as u16;
-        limits.channels = MAX_CHANNELS as u16;
-        for (name, remote) in CLIENTS {
-            world.meet(name, 1, remote);
+        for listener in [1, 2] {
+            let limits = &mut world.rules.listener_mut(listener).limits;
+            limits.permissions = MAX_PERMISSIONS as u16;
+            limits.channels = MAX_CHANNELS as u16;
+            limits.connections = MAX_CONNECTIONS as u16;
+        }
+        world.rules.routes = routes(0);
+        for (at, (name, remote)) in CLIENTS.into_iter().enumerate() {
+            world.meet(name, if is_stream(at) { 2 } else { 1 }, remote);
             world.greet(name);
         }
         Self { world, model: Model::default(), tokens: Vec::new(), greeted: [0; CLIENTS.len()] }
@@ -197,7 +233,9 @@ impl Duel {
             Step::Routes { which } => {
                 self.world.rules.routes = routes(which);
                 self.model.routes = which;
-                (self.world.reconfigures(), self.model.expire())
+                let mut expected = self.model.expire();
+                expected.extend(self.model.revoke_connections());
+                (self.world.reconfigures(), expected)
             }
             Step::Wait { quarters } => {
                 let by = millis(u64::from(quarters) * 250);

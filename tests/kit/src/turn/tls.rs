@@ -14,10 +14,25 @@ use super::wire::{self, Stream};
 
 /// A TLS client's configuration that takes any certificate, for servers that sign their own.
 pub fn trusting_tls() -> Arc<ClientConfig> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    trusting(aws_lc_rs::default_provider(), rustls::DEFAULT_VERSIONS)
+}
+
+/// The same for TLS 1.2 with `ECDHE_ECDSA_WITH_AES_128_GCM_SHA256` and nothing else, so that servers that differ in
+/// what they prefer do the same work.
+pub fn trusting_tls_1_2() -> Arc<ClientConfig> {
+    let suite = aws_lc_rs::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+    let provider = CryptoProvider { cipher_suites: vec![suite], ..aws_lc_rs::default_provider() };
+    trusting(provider, &[&rustls::version::TLS12])
+}
+
+fn trusting(
+    provider: CryptoProvider,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
+    let provider = Arc::new(provider);
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("the provider knows TLS 1.2 and 1.3")
+        .with_protocol_versions(versions)
+        .expect("the provider has suites for these versions")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();

@@ -2,7 +2,7 @@
 
 use turn::time::{CHANNEL_LIFETIME, PERMISSION_LIFETIME, RELAY_PATIENCE, RESERVATION_LIFETIME};
 
-use super::{CHANNELS, CLIENTS, MAX_CHANNELS, MAX_PERMISSIONS, PEERS, Port};
+use super::{CHANNELS, CLIENTS, MAX_CHANNELS, MAX_PERMISSIONS, PEERS, Port, is_stream};
 use crate::support::Lines;
 
 /// What the routes say, without any of the server's types.
@@ -17,7 +17,7 @@ fn cluster(which: usize, peer: usize) -> Option<u16> {
     }
 }
 
-fn is_routed(which: usize, peer: usize) -> bool {
+pub(super) fn is_routed(which: usize, peer: usize) -> bool {
     match which {
         0 | 1 => PEERS[peer].starts_with("192.0.2."),
         _ => PEERS[peer].starts_with("10."),
@@ -37,14 +37,37 @@ pub(super) enum Holder {
         client: usize,
         lifetime: u32,
         pair: bool,
+        tcp: bool,
         patience: Time,
+        /// The number of the request.
+        transaction: u64,
     },
     Live {
         client: usize,
         expires: Time,
         permissions: Vec<(&'static str, Time)>,
         channels: Vec<(usize, usize, Time)>,
+        /// Those of a TCP relay.
+        connections: Option<Vec<Connection>>,
+        /// The number of the request, and what it was answered with.
+        birth: (u64, String),
     },
+}
+
+/// Between a relay and a peer.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    /// In the order in which they came about, from 1.
+    pub(super) number: usize,
+    pub(super) peer: usize,
+    pub(super) stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Connecting(Time),
+    Unbound(Time),
+    Joined,
 }
 
 #[derive(Default)]
@@ -55,6 +78,13 @@ pub(super) struct Model {
     pub(super) relays: Vec<Option<Holder>>,
     /// The port each token stands for and until when, in the order of the tokens.
     pub(super) tokens: Vec<Option<(usize, Time)>>,
+    /// How many connections there have been, and the cluster of each.
+    pub(super) connections: usize,
+    pub(super) clusters: Vec<u16>,
+    /// Nobody gets another allocation.
+    pub(super) is_full: bool,
+    /// Clients on UDP are sent to another server.
+    pub(super) redirects: bool,
 }
 
 pub(super) fn millis_of(duration: std::time::Duration) -> Time {
@@ -82,7 +112,7 @@ impl Model {
     }
 
     /// The relay of a client with an allocation that has not expired.
-    fn live(&self, client: usize) -> Option<usize> {
+    pub(super) fn live(&self, client: usize) -> Option<usize> {
         let relay = self.relay_of(client)?;
         match self.holder(relay)? {
             Holder::Live { expires, .. } if self.now < *expires => Some(relay),
@@ -93,10 +123,15 @@ impl Model {
     pub(super) fn end(&mut self, relay: usize, reason: &str) -> Lines {
         match self.relays[relay - 1].take() {
             None => vec![],
-            Some(Holder::Live { client, .. }) => vec![
-                format!("ended {}: relay {relay}, {reason}", CLIENTS[client].0),
-                format!("close relay {relay}"),
-            ],
+            Some(Holder::Live { client, connections, .. }) => {
+                let mut lines = vec![
+                    format!("ended {}: relay {relay}, {reason}", CLIENTS[client].0),
+                    format!("close relay {relay}"),
+                ];
+                let connections = connections.into_iter().flatten();
+                lines.extend(connections.map(|it| format!("close connection {}", it.number)));
+                lines
+            }
             Some(Holder::Opening { .. }) => vec![format!("close relay {relay}")],
         }
     }
@@ -115,6 +150,7 @@ impl Model {
         let mut lines = Lines::new();
         for relay in 1..=self.relays.len() {
             let now = self.now;
+            lines.extend(self.expire_connections(relay));
             match &mut self.relays[relay - 1] {
                 Some(Holder::Opening { patience, .. }) if now >= *patience => {
                     lines.extend(self.give_up(relay));
@@ -135,8 +171,9 @@ impl Model {
     pub(super) fn deadline(&self) -> Option<Time> {
         let times = self.relays.iter().flatten().flat_map(|holder| match holder {
             Holder::Opening { patience, .. } => vec![*patience],
-            Holder::Live { expires, permissions, channels, .. } => {
+            Holder::Live { expires, permissions, channels, connections, .. } => {
                 let mut times = vec![*expires];
+                times.extend(connections.iter().flatten().filter_map(Connection::until));
                 times.extend(permissions.iter().map(|(_, until)| *until));
                 times.extend(channels.iter().map(|(_, _, expires)| *expires));
                 times
@@ -151,12 +188,15 @@ impl Model {
 
     /// The cluster that lets a packet between a relay and a peer through.
     fn passes(&self, relay: usize, peer: usize) -> Result<u16, &'static str> {
-        let Some(Holder::Live { permissions, .. }) = self.holder(relay) else { return Err("NoPermission") };
-        let is_permitted = permissions.iter().any(|(ip, until)| *ip == host(peer) && self.now < *until);
-        if !is_permitted {
+        if !self.permits(relay, peer) {
             return Err("NoPermission");
         }
         cluster(self.routes, peer).ok_or("PeerRefused")
+    }
+
+    pub(super) fn permits(&self, relay: usize, peer: usize) -> bool {
+        let Some(Holder::Live { permissions, .. }) = self.holder(relay) else { return false };
+        permissions.iter().any(|(ip, until)| *ip == host(peer) && self.now < *until)
     }
 
     fn permit_host(&mut self, relay: usize, ip: &'static str) {
@@ -176,12 +216,16 @@ impl Model {
     }
 }
 
-fn refusal(client: usize, method: &str, reason: &str, code: u16, about: &str) -> Lines {
+pub(super) fn refusal(client: usize, method: &str, reason: &str, code: u16, about: &str) -> Lines {
     let name = CLIENTS[client].0;
     vec![
         format!("refused {name}: {method} for {reason}{about}"),
         format!("{name} <- {method} {code}: signed"),
     ]
+}
+
+fn live(client: usize, expires: Time, connections: Option<Vec<Connection>>, birth: (u64, String)) -> Holder {
+    Holder::Live { client, expires, permissions: vec![], channels: vec![], connections, birth }
 }
 
 fn created(client: usize, relay: usize, port: usize, lifetime: u32, token: &str) -> Lines {
@@ -196,16 +240,56 @@ fn created(client: usize, relay: usize, port: usize, lifetime: u32, token: &str)
 
 /// What each step makes the server say.
 impl Model {
+    fn opening(&self, client: usize, lifetime: u32, pair: bool, tcp: bool) -> Holder {
+        let patience = self.now + millis_of(RELAY_PATIENCE);
+        Holder::Opening { client, lifetime: granted(lifetime), pair, tcp, patience, transaction: 0 }
+    }
+
+    fn redirected(&self, client: usize) -> Option<String> {
+        let is_told = self.redirects && !is_stream(client);
+        is_told.then(|| format!("{} <- Allocate 300: at 198.51.100.99:3478, signed", CLIENTS[client].0))
+    }
+
+    /// What a client without an allocation is told if it gets none.
+    fn turn_away(&self, client: usize, tcp: bool) -> Option<Lines> {
+        if let Some(line) = self.redirected(client) {
+            return Some(vec![line]);
+        }
+        if tcp && !is_stream(client) {
+            return Some(refusal(client, "Allocate", "ConflictingAttributes", 400, ""));
+        }
+        self.is_full.then(|| refusal(client, "Allocate", "QuotaReached", 486, ""))
+    }
+
+    pub(super) fn allocate_tcp(&mut self, client: usize, lifetime: u32) -> Lines {
+        let mut lines = self.expire();
+        if self.relay_of(client).is_some() {
+            lines.extend(refusal(client, "Allocate", "AllocationExists", 437, ""));
+            return lines;
+        }
+        if let Some(refused) = self.turn_away(client, true) {
+            lines.extend(refused);
+            return lines;
+        }
+        let relay = self.relays.len() + 1;
+        self.relays.push(Some(self.opening(client, lifetime, false, true)));
+        lines.push(format!("open relay {relay} for listener 2, V4, TCP, any port"));
+        lines
+    }
+
     pub(super) fn allocate(&mut self, client: usize, lifetime: u32, port: Port) -> Lines {
         let mut lines = self.expire();
         if self.relay_of(client).is_some() {
             lines.extend(refusal(client, "Allocate", "AllocationExists", 437, ""));
             return lines;
         }
+        if let Some(refused) = self.turn_away(client, false) {
+            lines.extend(refused);
+            return lines;
+        }
         let relay = self.relays.len() + 1;
         let pair = port == Port::Pair;
-        let patience = self.now + millis_of(RELAY_PATIENCE);
-        self.relays.push(Some(Holder::Opening { client, lifetime: granted(lifetime), pair, patience }));
+        self.relays.push(Some(self.opening(client, lifetime, pair, false)));
         let port = match port {
             Port::Any => "any port",
             Port::Even => "even port",
@@ -222,36 +306,41 @@ impl Model {
             return lines;
         }
         let now = self.now;
+        if let Some(refused) = self.redirected(client) {
+            lines.push(refused);
+            return lines;
+        }
         let relay = self.relays.len() + 1;
         lines.push(format!("open relay {relay} for listener 1, V4, port in reserve"));
         let kept = self.tokens[token].take_if(|(_, until)| now < *until);
-        self.relays.push(kept.map(|_| Holder::Live {
-            client,
-            expires: now + 600_000,
-            permissions: vec![],
-            channels: vec![],
-        }));
-        lines.extend(match kept {
-            Some((port, _)) => created(client, relay, port, 600, ""),
-            None => refusal(client, "Allocate", "UnknownReservation", 508, ""),
-        });
+        let Some((port, _)) = kept else {
+            self.relays.push(None);
+            lines.extend(refusal(client, "Allocate", "UnknownReservation", 508, ""));
+            return lines;
+        };
+        let said = created(client, relay, port, 600, "");
+        self.relays.push(Some(live(client, now + 600_000, None, (0, said[1].clone()))));
+        lines.extend(said);
         lines
     }
 
     pub(super) fn opens(&mut self, relay: usize) -> Lines {
         let mut lines = self.expire();
         let now = self.now;
-        let Some(Holder::Opening { client, lifetime, pair, .. }) = self.holder(relay).cloned() else {
+        let Some(Holder::Opening { client, lifetime, pair, tcp, transaction, .. }) =
+            self.holder(relay).cloned()
+        else {
             return lines;
         };
         let expires = now + u64::from(lifetime) * 1000;
-        let live = Holder::Live { client, expires, permissions: vec![], channels: vec![] };
-        self.relays[relay - 1] = Some(live);
         let port = 50_000 + 2 * relay;
         if pair {
             self.tokens.push(Some((port + 1, now + millis_of(RESERVATION_LIFETIME))));
         }
-        lines.extend(created(client, relay, port, lifetime, if pair { ", token" } else { "" }));
+        let said = created(client, relay, port, lifetime, if pair { ", token" } else { "" });
+        let birth = (transaction, said[1].clone());
+        self.relays[relay - 1] = Some(live(client, expires, tcp.then(Vec::new), birth));
+        lines.extend(said);
         lines
     }
 
@@ -309,6 +398,10 @@ impl Model {
             lines.extend(refuse("NoAllocation", 437, ""));
             return lines;
         };
+        if self.is_tcp(relay) {
+            lines.extend(refuse("UnsupportedMethod", 400, ""));
+            return lines;
+        }
         if !is_routed(self.routes, peer) {
             lines.extend(refuse("PeerRefused", 403, &about));
             return lines;
@@ -333,7 +426,8 @@ impl Model {
     }
 
     pub(super) fn send(&self, client: usize, peer: usize) -> String {
-        let Some(relay) = self.live(client) else { return "drop NoAllocation".into() };
+        let relay = self.live(client).filter(|relay| !self.is_tcp(*relay));
+        let Some(relay) = relay else { return "drop NoAllocation".into() };
         match self.passes(relay, peer) {
             Ok(cluster) => format!("relay {relay} -> {}: hi (cluster {cluster})", PEERS[peer]),
             Err(reason) => format!("drop {reason}"),
@@ -341,7 +435,8 @@ impl Model {
     }
 
     pub(super) fn send_on(&self, client: usize, channel: usize) -> String {
-        let Some(relay) = self.live(client) else { return "drop NoAllocation".into() };
+        let relay = self.live(client).filter(|relay| !self.is_tcp(*relay));
+        let Some(relay) = relay else { return "drop NoAllocation".into() };
         let Some(Holder::Live { channels, .. }) = self.holder(relay) else { return String::new() };
         let bound = channels.iter().find(|(number, _, expires)| *number == channel && self.now < *expires);
         match bound.map(|(_, peer, _)| (*peer, self.passes(relay, *peer))) {
@@ -355,7 +450,7 @@ impl Model {
         let Some(Holder::Live { client, expires, channels, .. }) = self.holder(relay) else {
             return "drop UnknownRelay".into();
         };
-        if self.now >= *expires {
+        if self.now >= *expires || self.is_tcp(relay) {
             return "drop UnknownRelay".into();
         }
         let name = CLIENTS[*client].0;

@@ -211,10 +211,7 @@ impl World {
 
     /// A client sends ChannelData.
     pub(crate) fn sends_on(&mut self, name: &str, channel: u16, data: &[u8]) -> Lines {
-        let channel = ChannelNumber::new(channel).unwrap();
-        let mut packet = vec![0; 2048];
-        let len = ChannelData { channel, data }.write(&mut packet).unwrap();
-        self.sends(name, &packet[..len])
+        self.sends(name, &channel_data(channel, data))
     }
 
     /// A peer sends to a relay.
@@ -498,6 +495,15 @@ impl World {
         let found = self.relays.iter().rposition(|candidate| *candidate == relay);
         found.unwrap_or_else(|| panic!("{relay:?} was never asked for")) + 1
     }
+}
+
+/// The bytes of ChannelData.
+pub(crate) fn channel_data(channel: u16, data: &[u8]) -> Vec<u8> {
+    let channel = ChannelNumber::new(channel).unwrap();
+    let mut packet = vec![0; 2048];
+    let len = ChannelData { channel, data }.write(&mut packet).unwrap();
+    packet.truncate(len);
+    packet
 }
 
 fn numbered(number: u64) -> TransactionId {
