@@ -109,7 +109,7 @@ impl Shard {
         turn: Turn<'_>,
     ) -> bool {
         if let Some(worker) = self.movers.worker_of(&client) {
-            self.pass_to_worker(worker, client, slot, place, turn);
+            self.pass_to_worker(worker, client, slot, place);
             return false;
         }
         let mut is_control = false;
@@ -126,7 +126,7 @@ impl Shard {
         }
         self.carry_out(turn);
         if let Some(to) = self.moving.take() {
-            self.pass_on_from_now(client, to, slot, place, turn);
+            self.pass_on_from_now(client, to, slot, place);
         }
         is_control
     }

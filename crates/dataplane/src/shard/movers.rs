@@ -38,31 +38,17 @@ impl Movers {
 
 impl Shard {
     /// Has a client's datagrams handled by another worker from this one on.
-    pub(super) fn pass_on_from_now(
-        &mut self,
-        client: Client,
-        to: u8,
-        slot: Slot,
-        place: Range<usize>,
-        turn: Turn<'_>,
-    ) {
+    pub(super) fn pass_on_from_now(&mut self, client: Client, to: u8, slot: Slot, place: Range<usize>) {
         // DTLS sessions stay where they are; no listener has a policy that would lead here.
         if self.speaks_dtls(client.listener()) || self.movers.elsewhere.len() >= MOST {
             return;
         }
         self.movers.elsewhere.insert(client, to);
-        self.pass_to_worker(to, client, slot, place, turn);
+        self.pass_to_worker(to, client, slot, place);
     }
 
     /// Passes a datagram on to the worker that has its client's allocation.
-    pub(super) fn pass_to_worker(
-        &mut self,
-        to: u8,
-        client: Client,
-        slot: Slot,
-        place: Range<usize>,
-        _: Turn<'_>,
-    ) {
+    pub(super) fn pass_to_worker(&mut self, to: u8, client: Client, slot: Slot, place: Range<usize>) {
         let datagram = &self.arena.payload(slot)[place];
         if !self.short_cut.post_datagram(usize::from(to), self.index, client, datagram) {
             self.metrics.worker(self.index).mailbox_full.add(1);
