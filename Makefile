@@ -73,6 +73,12 @@ bench-flood: ## calls while 100 000 addresses flood the server, beside the same 
 bench-micro: ## time the codec, look-ups and rewriting, without sockets
 	cargo bench --locked -p bench --bench kernels -- $(ARGS)
 
+# ARGS as in `make bench-operator ARGS="real 100"`; ARGS=--help says more.
+.PHONY: bench-operator
+bench-operator: ## the operator with many Gateways, on a real API server and without
+	@cargo build --release --locked -p cluster -p stunner-operator
+	@STUNNER_BIN_DIR=target/release target/release/bench-operator $(ARGS)
+
 # BLESS=1 makes what is counted now the baseline.
 .PHONY: bench-instructions
 bench-instructions: ## count their instructions and compare with the baseline in the repository

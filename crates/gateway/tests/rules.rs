@@ -1,4 +1,5 @@
 //! Rules that show in what changes, or in a setting, rather than in one directory of objects.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use gateway::{
     Settings, Snapshot,

@@ -52,7 +52,7 @@ pub(crate) struct Work {
     memory: Memory,
     backoffs: Backoffs,
     /// Writes, and what has led to them.
-    under_way: BTreeMap<(ObjectRef, Part), Cause>,
+    under_way: BTreeMap<(ObjectRef, Part), UnderWay>,
     writes: JoinSet<Outcome>,
     /// Identities of the objects that were written.
     made: BTreeSet<String>,
@@ -256,7 +256,8 @@ impl Work {
         self.render_at = None;
         let begun = Instant::now();
         let before = self.rendering.rendered();
-        let (known_problems, stale) = (before.problems.clone(), before.stale.clone());
+        let known_problems: BTreeSet<Problem> = before.problems.iter().cloned().collect();
+        let stale = before.stale.clone();
         let changed = std::mem::take(&mut self.changed);
         let extent = self.rendering.update(self.cache.snapshot(), &self.operator.settings.render, &changed);
         self.operator.metrics.rendered(begun.elapsed());
@@ -336,7 +337,8 @@ impl Work {
                 self.under_way.contains_key(&part) || self.backoffs.holds(&part, write.fingerprint, now);
             if !is_busy {
                 self.count(&write, "attempt");
-                self.under_way.insert(part, unplanned.cause(&write.target));
+                let version = self.cache.version(&write.target).map(str::to_owned);
+                self.under_way.insert(part, UnderWay { cause: unplanned.cause(&write.target), version });
                 self.writes.spawn(self.writer.clone().execute(write));
             }
         }
@@ -380,14 +382,14 @@ impl Work {
         let Outcome { write, result, took } = outcome;
         self.operator.metrics.write_time.observe(took.as_secs_f64());
         let part = (write.target.clone(), write.what.part());
-        let cause = self.under_way.remove(&part).unwrap_or_default();
+        let UnderWay { cause, version } = self.under_way.remove(&part).unwrap_or_default();
         self.look_at(write.target.clone(), &cause);
         match result {
             Ok(written) => {
                 if self.backoffs.succeeded(&part) {
                     self.look_at_gateway(write.gateway.clone(), &cause);
                 }
-                self.remember(&write, part, written, &cause);
+                self.remember(&write, part, written, &cause, version.as_deref());
             }
             Err(WriteError::Outdated) => {
                 self.count(&write, "outdated");
@@ -408,12 +410,19 @@ impl Work {
         }
     }
 
-    fn remember(&mut self, write: &Write, part: (ObjectRef, Part), written: Written, cause: &Cause) {
+    fn remember(
+        &mut self,
+        write: &Write,
+        part: (ObjectRef, Part),
+        written: Written,
+        cause: &Cause,
+        before: Option<&str>,
+    ) {
         let of = Snapshot::TYPES.iter().find(|of| (of.group, of.kind) == (part.0.group, part.0.kind));
         match (written, of) {
             (Written::Object(object), Some(of)) => {
                 let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
-                let is_same = self.cache.version(&write.target) == Some(version.as_str());
+                let is_same = before == Some(version.as_str());
                 self.count(write, if is_same { "none" } else { write.what.operation() });
                 if !is_same {
                     let gateway = write.gateway.as_ref().map(Key::to_string);
@@ -438,6 +447,15 @@ impl Work {
             (Written::Object(_), None) => {}
         }
     }
+}
+
+/// A write that was sent.
+#[derive(Debug, Default)]
+struct UnderWay {
+    /// What has led to it.
+    cause: Cause,
+    /// Version of the object then: the watch may know the next one before the answer is here.
+    version: Option<String>,
 }
 
 async fn at(time: Option<Instant>) {

@@ -24,12 +24,7 @@ impl Api {
     pub(crate) fn connect(kubeconfig: &Path) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let client = runtime.block_on(async {
-            let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
-            let options = KubeConfigOptions::default();
-            let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a configuration");
-            Client::try_from(config).expect("a client")
-        });
+        let client = client(kubeconfig, &runtime);
         Self { runtime: Arc::new(runtime), client }
     }
 
@@ -210,6 +205,16 @@ impl Api {
             namespace => kube::api::Api::namespaced_with(self.client.clone(), namespace, &resource),
         }
     }
+}
+
+/// A client with the rights of a kubeconfig.
+pub(crate) fn client(kubeconfig: &Path, runtime: &Runtime) -> Client {
+    runtime.block_on(async {
+        let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a configuration");
+        Client::try_from(config).expect("a client")
+    })
 }
 
 fn definition() -> ApiResource {

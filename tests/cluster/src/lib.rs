@@ -7,10 +7,12 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod clock;
 mod discovery;
 mod kubelet;
 mod operator;
 mod proxy;
+mod scale;
 mod server;
 
 pub use api::Api;
@@ -18,4 +20,5 @@ pub use discovery::Discovery;
 pub use kubelet::Kubelet;
 pub use operator::{Operator, Options};
 pub use proxy::Proxy;
+pub use scale::Cli as Bench;
 pub use server::{GatewayApi, Server};

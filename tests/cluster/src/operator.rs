@@ -57,11 +57,13 @@ impl Operator {
         command.arg(format!("--controller-name={}", options.controller));
         command.arg(options.discovery.as_deref().unwrap_or("--config-discovery-address=127.0.0.1:0"));
         command.arg("--health-probe-bind-address=127.0.0.1:0");
-        command.args([
-            "--metrics-bind-address=127.0.0.1:0",
-            "--throttle-timeout=20ms",
-            "--log=all:INFO,operator:DEBUG",
-        ]);
+        command.arg("--metrics-bind-address=127.0.0.1:0");
+        let usual = ["--throttle-timeout=20ms", "--log=all:INFO,operator:DEBUG"];
+        let is_given = |flag: &&str| {
+            let name = flag.split('=').next().unwrap_or_default();
+            options.flags.iter().any(|given| given.starts_with(name))
+        };
+        command.args(usual.iter().filter(|flag| !is_given(flag)));
         command.args(&options.flags);
         let process = Process::spawn(command);
         let address = |what: &str| {
@@ -100,6 +102,11 @@ impl Operator {
     #[track_caller]
     pub fn metrics(&self) -> String {
         crate::discovery::get(self.metrics, "/metrics").1
+    }
+
+    /// Where metrics are served.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics
     }
 
     /// What it printed.

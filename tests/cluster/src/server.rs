@@ -111,6 +111,11 @@ impl Server {
         self.kubeconfig(OPERATOR)
     }
 
+    /// The administrator's access, for those who do not want to wait.
+    pub(crate) fn client(&self, runtime: &tokio::runtime::Runtime) -> kube::Client {
+        crate::api::client(&self.kubeconfig(ADMIN), runtime)
+    }
+
     /// Where the API server listens.
     pub fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()

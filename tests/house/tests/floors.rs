@@ -37,7 +37,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("icetester", &["client", "whip", "config", "flags", "logs", "signals"]),
     // tests: these ship nothing, and nothing that ships may run with them
     ("kit", &["stun"]),
-    ("cluster", &["kit"]),
+    ("cluster", &["kit", "operator", "gateway", "cds", "config"]),
     ("house", &[]),
     ("models", &[]),
 ];

@@ -7,6 +7,7 @@ mod fixture;
 mod legacy;
 mod lifecycle;
 mod managed;
+mod metrics;
 mod network;
 mod several;
 mod statuses;

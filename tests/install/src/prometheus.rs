@@ -8,17 +8,19 @@ use std::{
 use kit::{Part, Process};
 use serde_json::Value;
 
-/// A Prometheus that scrapes one address every second and has our alert rules.
-pub(super) struct Prometheus {
+/// A Prometheus that scrapes one address every second and has alert rules.
+#[derive(Debug)]
+pub struct Prometheus {
     address: SocketAddr,
     _process: Process,
     _folder: tempfile::TempDir,
 }
 
 impl Prometheus {
-    pub(super) fn start(part: &Part, target: SocketAddr) -> Self {
+    /// Starts one; `rules` is a file of the repository.
+    pub fn start(part: &Part, target: SocketAddr, rules: &str) -> Self {
         let folder = kit::temp_dir();
-        let rules = kit::workspace().join(super::ALERTS);
+        let rules = kit::workspace().join(rules);
         let config = format!(
             "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
              rule_files: [ '{}' ]\n\
@@ -38,14 +40,14 @@ impl Prometheus {
     }
 
     /// The series that a query comes to now.
-    pub(super) fn query(&self, query: &str) -> Vec<Value> {
+    pub fn query(&self, query: &str) -> Vec<Value> {
         let answer = self.get(&format!("/api/v1/query?query={}", encode(query)));
         assert_eq!(answer["status"], "success", "{query}: {answer}");
         answer["data"]["result"].as_array().cloned().unwrap_or_default()
     }
 
     /// The rules that could not be evaluated, and why.
-    pub(super) fn broken_rules(&self) -> Vec<String> {
+    pub fn broken_rules(&self) -> Vec<String> {
         let answer = self.get("/api/v1/rules");
         let groups = answer["data"]["groups"].as_array().cloned().unwrap_or_default();
         let rules = groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten());

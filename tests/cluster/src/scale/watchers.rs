@@ -1,0 +1,112 @@
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cds::{Event, Scope, Store, server::Server};
+use config::{Cluster, Config};
+use tokio::{net::TcpListener, sync::mpsc};
+
+use super::{
+    figures::{head, millis, processor, say, spread},
+    objects,
+};
+use crate::clock;
+
+/// Changes of one Gateway each.
+const CHANGES: usize = 200;
+
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(super) fn measure(lively: usize, stalled: usize) {
+    for (title, stalled) in [("all of whom read", 0), ("and more who read nothing", stalled)] {
+        head(&format!("Config discovery with {lively} watchers, {title} ({stalled})"));
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(run(lively, stalled));
+    }
+}
+
+async fn run(lively: usize, stalled: usize) {
+    let store = Store::new();
+    for at in 0..lively {
+        store.insert(objects::gateway_id(at), configuration(at, 0));
+    }
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(Server::new(store.clone()).serve(listener));
+    let sleepers =
+        tokio::task::spawn_blocking(move || (0..stalled).map(|_| sleeper(address)).collect::<Vec<_>>());
+    let _sleepers = sleepers.await.expect("connections");
+    let (sender, mut arrivals) = mpsc::unbounded_channel();
+    let origin: Arc<cds::Origin> = Arc::new(format!("http://{address}").parse().expect("an origin"));
+    for at in 0..lively {
+        let scope: Scope = objects::gateway_id(at).parse().expect("an id");
+        let watch = cds::watch(&origin, scope, cds::Options::default()).expect("a watch");
+        tokio::spawn(read(watch, at, sender.clone()));
+    }
+    for _ in 0..lively {
+        arrivals.recv().await.expect("the first frame of each");
+    }
+    let before = processor(std::process::id());
+    let mut times = Vec::new();
+    for change in 1..=CHANGES {
+        let at = change * 7919 % lively;
+        let started = clock::now();
+        store.insert(objects::gateway_id(at), configuration(at, change));
+        loop {
+            let (from, arrived): (usize, Instant) = arrivals.recv().await.expect("a frame");
+            if from == at {
+                times.push(arrived - started);
+                break;
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    say("from a change to its frame at its watcher", spread(times));
+    let started = clock::now();
+    let all = (0..lively).map(|at| (objects::gateway_id(at), Some(configuration(at, CHANGES + 1))));
+    store.update(all);
+    for _ in 0..lively {
+        arrivals.recv().await.expect("a frame");
+    }
+    say("all Gateways change at once: until the last watcher has its frame", millis(clock::since(started)));
+    let spent = processor(std::process::id()) - before;
+    say("processor, server and watchers together", millis(spent));
+}
+
+fn configuration(at: usize, change: usize) -> Config {
+    let id = objects::gateway_id(at);
+    let endpoints = (0..objects::ENDPOINTS).map(|host| format!("10.0.{}.{host}", at % 256));
+    let cluster = Cluster {
+        name: id.clone(),
+        endpoints: endpoints.chain([objects::marker(change)]).collect(),
+        ..Cluster::default()
+    };
+    let mut config = Config { clusters: vec![cluster], ..Config::zero(&id) };
+    config.admin.name = id;
+    config
+}
+
+/// A watcher of everything that never reads.
+fn sleeper(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("a server");
+    let request = format!(
+        "GET /api/v1/configs?watch=true HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("a request");
+    // The first byte says that the answer is on its way.
+    stream.read_exact(&mut [0]).expect("an answer");
+    stream
+}
+
+async fn read(mut watch: cds::Watch, at: usize, arrivals: mpsc::UnboundedSender<(usize, Instant)>) {
+    while let Some(event) = watch.next().await {
+        if matches!(event, Event::Config(_)) && arrivals.send((at, clock::now())).is_err() {
+            return;
+        }
+    }
+}
