@@ -18,8 +18,9 @@ use kit::{Credentials, EchoPeer, Process, TurnClient, free_port, need};
 const ROUND: usize = 50;
 /// Addresses that have sent something when memory is looked at for the first time.
 const WARM_UP: usize = 20_000;
-/// So much more at the end is noise: 50 bytes for each address that came after that would be more.
-const GROWTH: u64 = 4 << 20;
+/// So much more at the end is noise, such as packet memory that is used for the first time: 120 bytes for each address
+/// that came after that would be more.
+const GROWTH: u64 = 8 << 20;
 
 fn configuration(plain: u16, secure: u16) -> String {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
