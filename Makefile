@@ -37,7 +37,7 @@ pages: ## write manual pages and completion scripts of all programs to target/pa
 
 .PHONY: bless
 bless: ## accept what the golden tests print now; read the diff before committing
-	BLESS=1 INSTA_UPDATE=always cargo test --locked --no-fail-fast $(if $(CRATES),$(CRATES),--workspace --exclude interop --exclude e2e --exclude cluster)
+	BLESS=1 INSTA_UPDATE=always cargo test --locked --no-fail-fast $(if $(CRATES),$(CRATES),--workspace --exclude interop --exclude e2e --exclude cluster --exclude node)
 	git status --short
 
 .PHONY: crds
@@ -52,6 +52,14 @@ manifests: ## write what is made from the chart and the definitions of kinds ane
 .PHONY: images
 images: ## build the container images (needs buildah and a C compiler for musl)
 	@scripts/images $(ARGS)
+
+.PHONY: cluster-up
+cluster-up: ## a whole Kubernetes on this machine with everything installed, to try it out (Linux, root)
+	@cargo run --quiet --locked -p node -- up
+
+.PHONY: cluster-down
+cluster-down: ## remove that Kubernetes and all that belongs to it
+	@cargo run --quiet --locked -p node -- down
 
 # ARGS goes to the program, as in `make bench ARGS="--only headless --rounds 9"`; ARGS=--help says more.
 .PHONY: bench

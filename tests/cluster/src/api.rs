@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use kit::Deadline;
 use kube::{
@@ -15,6 +15,12 @@ use tokio::runtime::Runtime;
 pub struct Api {
     runtime: Arc<Runtime>,
     client: Client,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Api")
+    }
 }
 
 /// How often a condition is looked at.
@@ -111,11 +117,28 @@ impl Api {
     /// Changes the status of an object by a merge patch.
     #[track_caller]
     pub fn patch_status(&self, reference: &str, status: &Value) {
+        self.try_patch_status(reference, status).unwrap_or_else(|error| panic!("{reference}: {error}"));
+    }
+
+    /// All objects of a kind, for programs that go on when the server is not there.
+    ///
+    /// # Errors
+    /// The API server does not answer, or refuses.
+    pub fn try_list(&self, reference: &str) -> kube::Result<Vec<Value>> {
+        let (api, _) = self.api_to(reference);
+        let list = self.runtime.block_on(api.list(&kube::api::ListParams::default()))?;
+        Ok(list.items.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect())
+    }
+
+    /// Changes the status of an object by a merge patch.
+    ///
+    /// # Errors
+    /// The API server does not answer, or refuses.
+    pub fn try_patch_status(&self, reference: &str, status: &Value) -> kube::Result<()> {
         let (api, name) = self.api_to(reference);
         let params = PatchParams { field_manager: Some("test-status".to_owned()), ..PatchParams::default() };
         let patch = serde_json::json!({ "status": status });
-        let patched = self.runtime.block_on(api.patch_status(&name, &params, &Patch::Merge(patch)));
-        patched.unwrap_or_else(|error| panic!("{reference}: {error}"));
+        self.runtime.block_on(api.patch_status(&name, &params, &Patch::Merge(patch))).map(drop)
     }
 
     /// Deletes an object, if it is there.
@@ -147,10 +170,7 @@ impl Api {
     /// All objects of a kind in a namespace.
     #[track_caller]
     pub fn list(&self, reference: &str) -> Vec<Value> {
-        let (api, _) = self.api_to(reference);
-        let list = self.runtime.block_on(api.list(&kube::api::ListParams::default()));
-        let list = list.unwrap_or_else(|error| panic!("{reference}: {error}"));
-        list.items.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect()
+        self.try_list(reference).unwrap_or_else(|error| panic!("{reference}: {error}"))
     }
 
     /// Waits until an object is there and `holds`; returns it.

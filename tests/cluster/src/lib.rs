@@ -21,4 +21,4 @@ pub use kubelet::Kubelet;
 pub use operator::{Operator, Options};
 pub use proxy::Proxy;
 pub use scale::Cli as Bench;
-pub use server::{GatewayApi, Server};
+pub use server::{GatewayApi, NodeSide, Server};

@@ -1,6 +1,6 @@
 use std::{
     fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -44,6 +44,20 @@ impl GatewayApi {
 /// Kinds of the Gateway API that are installed; there are many more.
 const KINDS: [&str; 4] = ["gatewayclasses", "gateways", "udproutes", "referencegrants"];
 
+/// What an API server needs to know of the node that its pods run on.
+#[derive(Debug, Clone)]
+pub struct NodeSide {
+    /// The address of the server, as pods and the kubelet reach it.
+    pub address: IpAddr,
+    /// The port of the server.
+    pub port: u16,
+    /// Folder with `server.pem` and `server.key`, whom the server is to pods, and `kubelet.pem` and `kubelet.key`,
+    /// whom it is to the kubelet.
+    pub certificates: PathBuf,
+    /// Further users: name, token and groups.
+    pub users: Vec<(&'static str, &'static str, &'static str)>,
+}
+
 /// A running API server with its store.
 #[derive(Debug)]
 pub struct Server {
@@ -51,12 +65,39 @@ pub struct Server {
     folder: TempDir,
     etcd_port: u16,
     port: u16,
+    node: Option<NodeSide>,
     etcd: Option<Process>,
     process: Option<Process>,
 }
 
 /// Ends the program behind it when the test is over, however it ends: its standard input is then closed.
 const LEASH: &str = r#""$@" & child=$!; trap 'kill -KILL $child' TERM; cat >/dev/null; kill -KILL $child"#;
+
+/// Flags of a server without nodes.
+const ALONE: [&str; 5] = [
+    "--bind-address=127.0.0.1",
+    "--advertise-address=127.0.0.1",
+    "--authorization-mode=RBAC",
+    "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112",
+    "--disable-admission-plugins=ServiceAccount",
+];
+
+/// Flags of a server whose node is reached from it, and reaches it.
+fn flags_with_a_node(node: &NodeSide) -> Vec<String> {
+    let file = |name: &str| node.certificates.join(name).display().to_string();
+    vec![
+        "--bind-address=0.0.0.0".to_owned(),
+        format!("--advertise-address={}", node.address),
+        "--authorization-mode=Node,RBAC".to_owned(),
+        "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+        format!("--tls-cert-file={}", file("server.pem")),
+        format!("--tls-private-key-file={}", file("server.key")),
+        format!("--kubelet-client-certificate={}", file("kubelet.pem")),
+        format!("--kubelet-client-key={}", file("kubelet.key")),
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
+        "--allow-privileged".to_owned(),
+    ]
+}
 
 /// The user who may do everything.
 const ADMIN: (&str, &str) = ("admin", "admin-token");
@@ -69,18 +110,50 @@ impl Server {
     /// Starts one, if the machine has the programs for it.
     #[track_caller]
     pub fn start(gateway_api: GatewayApi) -> Option<Self> {
+        let server = Self::bare(kit::free_port(), None)?;
+        server.install(gateway_api);
+        Some(server)
+    }
+
+    /// Starts one for a node with pods, with nothing installed, if the machine has the programs for it.
+    #[track_caller]
+    pub fn start_for(node: NodeSide) -> Option<Self> {
+        Self::bare(node.port, Some(node))
+    }
+
+    #[track_caller]
+    fn bare(port: u16, node: Option<NodeSide>) -> Option<Self> {
         let part = kit::need("kube-apiserver")?;
         let folder = kit::temp_dir();
-        let (etcd_port, port) = (kit::free_port(), kit::free_port());
-        let mut server = Self { part, folder, etcd_port, port, etcd: None, process: None };
+        let mut server =
+            Self { part, folder, etcd_port: kit::free_port(), port, node, etcd: None, process: None };
         server.write_tokens();
-        for user in [ADMIN, OPERATOR] {
-            server.write_kubeconfig(user);
+        for (user, token, _) in server.users() {
+            server.write_kubeconfig((user, token));
         }
         server.start_etcd();
         server.start_api_server();
-        server.install(gateway_api);
         Some(server)
+    }
+
+    /// Everybody who may come in, with token and groups.
+    fn users(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        let mut users = vec![
+            (ADMIN.0, ADMIN.1, "system:masters"),
+            (OPERATOR.0, OPERATOR.1, "system:serviceaccounts,system:authenticated"),
+        ];
+        users.extend(self.node.iter().flat_map(|node| node.users.iter().copied()));
+        users
+    }
+
+    /// Kubeconfig of a user.
+    pub fn kubeconfig_of(&self, user: &str) -> PathBuf {
+        self.folder.path().join(format!("{}.kubeconfig", user.replace(':', "-")))
+    }
+
+    /// The key that signs the tokens of service accounts.
+    pub fn signing_key(&self) -> PathBuf {
+        self.folder.path().join("key.pem")
     }
 
     /// The administrator's access.
@@ -144,19 +217,15 @@ impl Server {
         command.args([
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
             format!("--cert-dir={}", file("certificates")),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--advertise-address=127.0.0.1".to_owned(),
             format!("--secure-port={}", self.port),
             "--service-account-issuer=https://cluster".to_owned(),
             format!("--service-account-signing-key-file={}", file("key.pem")),
             format!("--service-account-key-file={}", file("public.pem")),
             format!("--token-auth-file={}", file("tokens.csv")),
-            "--authorization-mode=RBAC".to_owned(),
-            "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112".to_owned(),
-            "--disable-admission-plugins=ServiceAccount".to_owned(),
             "--profiling=false".to_owned(),
             "--v=0".to_owned(),
         ]);
+        command.args(self.node.as_ref().map_or_else(|| ALONE.map(str::to_owned).to_vec(), flags_with_a_node));
         self.process = Some(Process::spawn(command));
         Api::connect(&self.kubeconfig(ADMIN)).await_ready(Deadline::after(Duration::from_secs(120)));
     }
@@ -194,11 +263,10 @@ impl Server {
     }
 
     fn write_tokens(&self) {
-        let (admin, operator) = (ADMIN, OPERATOR);
-        let tokens = format!(
-            "{},{},1,system:masters\n{},{},2,\"system:serviceaccounts,system:authenticated\"\n",
-            admin.1, admin.0, operator.1, operator.0
-        );
+        let users = self.users();
+        let rows = users.iter().enumerate();
+        let rows = rows.map(|(id, (user, token, groups))| format!("{token},{user},{id},\"{groups}\"\n"));
+        let tokens: String = rows.collect();
         fs::write(self.folder.path().join("tokens.csv"), tokens).expect("a folder that can be written");
         let key = rcgen::KeyPair::generate().expect("a key");
         fs::write(self.folder.path().join("key.pem"), key.serialize_pem())
@@ -208,7 +276,7 @@ impl Server {
     }
 
     fn kubeconfig(&self, (user, _): (&str, &str)) -> PathBuf {
-        self.folder.path().join(format!("{}.kubeconfig", user.replace(':', "-")))
+        self.kubeconfig_of(user)
     }
 
     fn write_kubeconfig(&self, (user, token): (&str, &str)) {

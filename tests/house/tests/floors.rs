@@ -38,6 +38,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     // tests: these ship nothing, and nothing that ships may run with them
     ("kit", &["stun"]),
     ("cluster", &["kit", "operator", "gateway", "cds", "config"]),
+    ("node", &["cluster", "kit"]),
     ("house", &[]),
     ("models", &[]),
 ];
@@ -61,7 +62,9 @@ const KUBERNETES: &[&str] =
 
 /// What only some crates may name in their manifests, and which.
 const RESERVED: &[(&[&str], &[&str])] = &[
-    (&["libc", "socket2", "rustix", "nix"], &["crates/net"]),
+    (&["libc", "socket2", "nix"], &["crates/net"]),
+    // The node's tests enter a network.
+    (&["rustix"], &["crates/net", "tests/node"]),
     (
         &["kube", "k8s-openapi", "kube-lease-manager"],
         &["crates/operator", "crates/reach", "bin/stunner-operator", "tests/cluster"],

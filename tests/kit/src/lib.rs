@@ -20,7 +20,7 @@ mod way;
 
 pub use clock::{Deadline, PATIENCE};
 pub use echo::{EchoPeer, TcpEchoPeer};
-pub use part::{Part, need};
+pub use part::{Part, excuse, need};
 pub use place::{binary, cache, temp_dir, workspace};
 pub use port::{await_tcp, free_port};
 pub use process::Process;

@@ -52,6 +52,14 @@ pub fn need(name: &str) -> Option<Part> {
     Some(Part { name: name.to_owned(), programs })
 }
 
+/// Says that a test was not run because this machine's kernel refuses what the part `name` needs, although all its
+/// programs are here. Nobody can install that, so it is neither a failure nor counted as a skip; the reason is printed
+/// and, if `STUNNER_EXCUSES` names a file, noted there for the end of `make test`.
+pub fn excuse(name: &str, why: &str) {
+    drop(io::stderr().write_all(format!("NOT RUN {name}: this machine refuses {why}\n").as_bytes()));
+    note("STUNNER_EXCUSES", name, why);
+}
+
 struct Row {
     name: &'static str,
     checks: &'static str,
@@ -147,11 +155,16 @@ fn report_missing(row: &Row, check: &str) {
     // Straight to the stream: the test harness swallows what a passing test prints. In one piece: other tests
     // write too.
     drop(io::stderr().write_all(format!("SKIPPED {name}: {how}\n").as_bytes()));
-    if let Some(file) = std::env::var_os("STUNNER_SKIPS") {
-        let line = format!("{}\t{name}\t{how}\n", test_name());
-        let file = OpenOptions::new().create(true).append(true).open(file);
-        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("STUNNER_SKIPS can be written");
-    }
+    note("STUNNER_SKIPS", name, &how);
+}
+
+/// Appends a line about the test that runs now to the file that the environment variable names, if it does.
+fn note(variable: &str, part: &str, text: &str) {
+    let Some(file) = std::env::var_os(variable) else { return };
+    let line = format!("{}\t{part}\t{text}\n", test_name());
+    let file = OpenOptions::new().create(true).append(true).open(file);
+    file.and_then(|mut file| file.write_all(line.as_bytes()))
+        .unwrap_or_else(|error| panic!("{variable} cannot be written: {error}"));
 }
 
 /// The test that runs now, as `crate::program::test`: cargo names the crate, and programs after themselves and

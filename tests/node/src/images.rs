@@ -1,0 +1,61 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use kit::{Deadline, Part, Process};
+
+/// The images of this repository that a node needs.
+const OURS: [&str; 4] = ["stunnerd", "stunner-operator", "stunner-auth", "one2one"];
+
+/// Kubernetes' own: the pod's first process, and names of Services.
+const THEIRS: [&str; 2] = ["pause", "coredns"];
+
+/// Builds everything a node needs from the programs that the tests use, as archives in `folder`.
+pub(crate) fn build(part: &Part, folder: &Path) -> Vec<PathBuf> {
+    fs::create_dir_all(folder).expect("a folder for images");
+    let mut programs = PathBuf::new();
+    for program in OURS.iter().chain(&["health"]) {
+        programs = kit::binary(program).parent().expect("programs are in a folder").to_owned();
+    }
+    let mut script = Command::new("scripts/images");
+    script.current_dir(kit::workspace()).env("PATH", crate::space::path());
+    script.arg("--trial").arg(&programs).arg(folder).args(OURS);
+    Process::run(script, patience());
+    for name in THEIRS {
+        build_from_scratch(part, name, folder);
+    }
+    OURS.iter().chain(&THEIRS).map(|name| folder.join(name).with_extension("tar")).collect()
+}
+
+/// An image with one static program.
+fn build_from_scratch(part: &Part, name: &str, folder: &Path) {
+    let context = folder.join("context").join(name);
+    fs::create_dir_all(&context).expect("a folder for an image");
+    let program = part.command(name).get_program().to_owned();
+    fs::copy(program, context.join(name)).expect("a program can be copied");
+    let containerfile = format!("FROM scratch\nCOPY {name} /{name}\nENTRYPOINT [\"/{name}\"]\n");
+    fs::write(context.join("Containerfile"), containerfile).expect("a file can be written");
+    let tag = format!("localhost/node/{name}:1");
+    let buildah = || {
+        let mut command = part.command("buildah");
+        command.args(["--storage-driver", "vfs"]);
+        command.arg("--root").arg(folder.join("storage")).arg("--runroot").arg(folder.join("run"));
+        command.env("BUILDAH_ISOLATION", "chroot");
+        command
+    };
+    let mut build = buildah();
+    build.args(["build", "--quiet", "--format", "docker", "--layers=false", "--tag", &tag]).arg(&context);
+    Process::run(build, patience());
+    let mut push = buildah();
+    push.args(["push", "--quiet", &tag]);
+    push.arg(format!("docker-archive:{}:{tag}", folder.join(name).with_extension("tar").display()));
+    Process::run(push, patience());
+}
+
+/// For programs that work on files of a hundred megabytes, beside others.
+pub(crate) fn patience() -> Deadline {
+    Deadline::after(Duration::from_secs(300))
+}

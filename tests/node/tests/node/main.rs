@@ -1,0 +1,4 @@
+//! The tutorial, word for word, on a whole Kubernetes with our images: two browsers call each other through the gateway.
+
+mod managed;
+mod scene;
