@@ -278,8 +278,8 @@ impl Work {
         self.warn_of_stale(&stale);
         if !std::mem::replace(&mut self.is_rendered, true) {
             let gateways = self.rendering.rendered().gateways.len();
-            tracing::info!(target: "operator", gateways, "rendered for the first time");
             self.tell();
+            tracing::info!(target: "operator", gateways, "rendered for the first time");
         }
         self.plan_at.get_or_insert_with(Instant::now);
     }

@@ -80,6 +80,11 @@ impl Operator {
     #[track_caller]
     pub fn await_ready(&self) {
         self.process.await_line("rendered for the first time");
+        let deadline = kit::Deadline::default();
+        while self.probe("/readyz").0 != 200 {
+            assert!(deadline.left().is_some(), "{}", self.probe("/readyz").1);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 
     /// The configurations it serves.

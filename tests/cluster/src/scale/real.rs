@@ -29,6 +29,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long nothing happens, to see what that costs.
 const QUIET: Duration = Duration::from_secs(60);
 
+/// What there is to say of no writes.
+const NONE: &str = "none";
+
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -52,6 +55,10 @@ pub(super) fn measure(gateways: usize, changes: usize) {
     let first = Operator::start(&server, &options);
     first.await_ready();
     say("from the first start to configurations being served", millis(clock::since(started)));
+    // Nothing is under way before the first plan is made, either.
+    while operations(&first) == NONE {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     await_written(&first);
     say("until everything is written", millis(clock::since(started)));
     say("writes", operations(&first));
@@ -121,7 +128,7 @@ fn operations(operator: &Operator) -> String {
         *counted.entry(operation.unwrap_or_default().to_owned()).or_default() += number.unwrap_or_default();
     }
     if counted.is_empty() {
-        return "none".to_owned();
+        return NONE.to_owned();
     }
     counted.iter().map(|(operation, number)| format!("{number} {operation}")).collect::<Vec<_>>().join(", ")
 }

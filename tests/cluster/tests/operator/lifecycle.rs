@@ -104,6 +104,7 @@ fn w13_only_the_leader_writes_and_the_others_serve() {
     first.discovery().await_config("w13/gateway-1", "there", |_| true);
     let second = Operator::start(server, &world.options);
     second.discovery().await_config("w13/gateway-1", "there", |_| true);
+    second.await_ready();
     assert_eq!(second.probe("/readyz").0, 200);
     assert!(second.metrics().contains("stunner_gateway_operator_leader 0"));
     assert!(!second.metrics().contains("resource_operations_total"), "it has written nothing");
@@ -125,6 +126,7 @@ fn w01_nothing_is_touched_before_everything_was_seen() {
     world.start_operator();
     let first = world.await_config("the first one", |_| true);
     assert_eq!(endpoints(&first), 5);
+    world.operator().await_ready();
     let (status, text) = world.operator().probe("/readyz");
     assert_eq!((status, text.as_str()), (200, "ok\n"));
 }
@@ -149,6 +151,7 @@ fn an_api_server_that_goes_away_takes_nothing_along() {
     // The API server is killed, and its watches with it.
     server.kill_api_server();
     operator.process().await_line("watch interrupted");
+    operator.await_ready();
     assert_eq!(discovery.find("gone/gateway-1").as_ref(), Some(&config));
     assert_eq!(operator.probe("/readyz").0, 200);
     server.start_api_server();
