@@ -8,7 +8,8 @@ use auth::ice::Advertising;
 use auth::query::DEFAULT_MAX_TTL;
 use auth::server::Settings;
 use auth::split::GroupBy;
-use cds::Origin;
+use auth::watch::options as watch_options;
+use cds::{Access, Origin};
 use clap::Parser;
 use tokio::sync::watch;
 
@@ -81,6 +82,13 @@ impl Arguments {
         origin
             .parse()
             .with_context(|| format!("cannot follow {origin:?} (--cds-server-address, --config-source)"))
+    }
+
+    /// How configurations are followed.
+    pub(crate) fn options(&self) -> cds::Options {
+        let flags = &self.discovery;
+        let access = Access::new(flags.token_file(), flags.authority(), flags.tls_server_name());
+        cds::Options { access, ..watch_options() }
     }
 
     pub(crate) fn group_by(&self, origin: &Origin) -> GroupBy {

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 /// Runs until a signal says that it is enough.
 async fn run(arguments: &Arguments) -> Result<()> {
     let origin = arguments.origin()?;
-    let news = cds::watch(&origin, Scope::All, watch::options())?;
+    let news = cds::watch(&origin, Scope::All, arguments.options())?;
     let followed = watch::follow(news, arguments.group_by(&origin));
     let settings = arguments.settings(followed.synced);
     let stop = signals::stop_on_signal().context("cannot receive signals")?;

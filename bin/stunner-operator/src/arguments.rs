@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration}
 
 use anyhow::{Context as _, Result, bail};
 use clap::{ArgAction, Parser, ValueEnum};
-use gateway::{EndpointDiscovery, Mode, names};
-use operator::Settings;
+use gateway::{DiscoverySecurity, EndpointDiscovery, Mode, names};
+use kube::Client;
+use operator::{Settings, serve};
 
 /// Gateway operator: watches Gateways and their routes, creates and configures what serves them.
 #[derive(Debug, Parser)]
@@ -71,6 +72,9 @@ pub(crate) struct Arguments {
     #[arg(long, env = "STUNNER_GATEWAY_OPERATOR_ADDRESS", value_name = "HOST")]
     config_discovery_host: Option<String>,
 
+    #[command(flatten)]
+    security: Security,
+
     /// Address to serve metrics at; 0 for none
     #[arg(long, value_name = "[HOST]:PORT", default_value = ":8080")]
     metrics_bind_address: String,
@@ -118,6 +122,71 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     zap: Zap,
+}
+
+/// How configurations are kept from others than those they are for.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Config discovery")]
+struct Security {
+    /// Certificate to serve configurations with, and its chain; without it they are served in the clear
+    #[arg(
+        long,
+        env = "STUNNER_GATEWAY_OPERATOR_TLS_CERT",
+        value_name = "FILE",
+        requires = "config_discovery_tls_key"
+    )]
+    config_discovery_tls_cert: Option<PathBuf>,
+
+    /// Key of that certificate
+    #[arg(
+        long,
+        env = "STUNNER_GATEWAY_OPERATOR_TLS_KEY",
+        value_name = "FILE",
+        requires = "config_discovery_tls_cert"
+    )]
+    config_discovery_tls_key: Option<PathBuf>,
+
+    /// Authorities that dataplanes are to trust for it [default: the certificate itself]
+    #[arg(
+        long,
+        env = "STUNNER_GATEWAY_OPERATOR_TLS_CA",
+        value_name = "FILE",
+        requires = "config_discovery_tls_cert"
+    )]
+    config_discovery_tls_ca: Option<PathBuf>,
+
+    /// Let dataplanes have only the configuration of their own Gateway, and others what roles let them
+    #[arg(long, env = "STUNNER_GATEWAY_OPERATOR_CHECK_TOKENS", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
+    config_discovery_check_tokens: bool,
+
+    /// Audience that tokens have to be made for
+    #[arg(
+        long,
+        env = "STUNNER_GATEWAY_OPERATOR_TOKEN_AUDIENCE",
+        value_name = "NAME",
+        default_value = "stunner-config-discovery"
+    )]
+    config_discovery_token_audience: String,
+}
+
+impl Security {
+    /// What pods need to know to get at their configurations.
+    fn discovery(&self) -> Result<DiscoverySecurity> {
+        let authority = match (&self.config_discovery_tls_ca, &self.config_discovery_tls_cert) {
+            (Some(file), _) => Some(("--config-discovery-tls-ca", file)),
+            (None, Some(file)) => Some(("--config-discovery-tls-cert", file)),
+            (None, None) => None,
+        };
+        let read = |(flag, file): (&str, &PathBuf)| {
+            std::fs::read_to_string(file).with_context(|| format!("{flag}: cannot read {}", file.display()))
+        };
+        Ok(DiscoverySecurity {
+            authority: authority.map(read).transpose()?,
+            audience: self
+                .config_discovery_check_tokens
+                .then(|| self.config_discovery_token_audience.clone()),
+        })
+    }
 }
 
 /// The flags of another logger, as far as they say something about lines.
@@ -206,6 +275,7 @@ impl Arguments {
             reference_grants: self.reference_grants,
             await_dataplane: self.await_dataplane,
             discovery_address: self.advertised()?,
+            discovery_security: self.security.discovery()?,
             dataplane_image: self.dataplane_image.clone(),
             label_filter: label_filter.unwrap_or(defaults.label_filter.clone()),
             ..defaults
@@ -220,6 +290,24 @@ impl Arguments {
     pub(crate) fn discovery(&self) -> Result<SocketAddr> {
         let address = bind(&self.config_discovery_address, "--config-discovery-address")?;
         address.context("--config-discovery-address: configurations have to be served somewhere")
+    }
+
+    /// How configurations are served.
+    ///
+    /// # Errors
+    /// The certificate cannot be used.
+    pub(crate) fn security(&self, client: &Client) -> Result<serve::Security> {
+        let flags = &self.security;
+        let tls = match (&flags.config_discovery_tls_cert, &flags.config_discovery_tls_key) {
+            (Some(certificate), Some(key)) => {
+                let pair = cds::Tls::load(certificate.clone(), key.clone());
+                Some(pair.context("--config-discovery-tls-cert, --config-discovery-tls-key")?)
+            }
+            _ => None,
+        };
+        let audience =
+            flags.config_discovery_check_tokens.then(|| flags.config_discovery_token_audience.clone());
+        Ok(serve::Security { tls, guard: audience.map(|audience| operator::guard(client.clone(), audience)) })
     }
 
     /// Where metrics are served, if anywhere.

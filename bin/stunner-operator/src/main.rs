@@ -37,13 +37,14 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let client = cluster::client(arguments.kubeconfig.as_deref()).await?;
     let listeners =
         serve::Listeners::bind(arguments.discovery()?, arguments.probes()?, arguments.metrics()?).await?;
+    let security = arguments.security(&client)?;
     let election = match arguments.lease_namespace()? {
         Some(namespace) => lease::hold(client.clone(), lease::Settings::new(namespace), stop.clone()),
         None => lease::always(),
     };
     let store = cds::Store::new();
     let operator = Operator::new(client, settings, store.clone(), election.leader);
-    let served = tokio::spawn(listeners.serve(store, operator.view(), stop.clone()));
+    let served = tokio::spawn(listeners.serve(store, operator.view(), security, stop.clone()));
     operator.run(stop).await?;
     election.ended.await.context("the lease is lost")?;
     served.await.context("a server failed")?;

@@ -45,8 +45,9 @@ impl World {
         flags: &flags::Discovery,
         node: Option<&str>,
     ) -> anyhow::Result<(Origin, Options)> {
+        let direct = Access::new(flags.token_file(), flags.authority(), flags.tls_server_name());
         let (origin, access) = match flags.given() {
-            Some(given) => (given.parse().context("--cds-server-address")?, Access::default()),
+            Some(given) => (given.parse().context("--cds-server-address")?, direct),
             None => match self.cluster().context(NAME_SERVER)? {
                 Some(cluster) => {
                     let found = reach::discovery(cluster, flags).await?;
@@ -55,7 +56,7 @@ impl World {
                 None => {
                     let port = flags.cds_server_port;
                     let here = |flags::NoServer| format!("http://127.0.0.1:{port}");
-                    (flags.origin().unwrap_or_else(here).parse()?, Access::default())
+                    (flags.origin().unwrap_or_else(here).parse()?, direct)
                 }
             },
         };

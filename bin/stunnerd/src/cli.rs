@@ -78,6 +78,12 @@ impl Cli {
         }
     }
 
+    /// The token and the authorities for a discovery server.
+    pub(crate) fn access(&self) -> cds::Access {
+        let flags = &self.discovery;
+        cds::Access::new(flags.token_file(), flags.authority(), flags.tls_server_name())
+    }
+
     /// The levels that were asked for here, which no configuration overrides.
     pub(crate) fn log_spec(&self) -> Option<&str> {
         self.log.spec()

@@ -56,7 +56,8 @@ impl Daemon<'_> {
         let scope = self.scope(&origin)?;
         let node = std::env::var("STUNNER_NODENAME").ok().filter(|node| !node.is_empty());
         // A terminating gateway must not cut its live sessions off.
-        let options = cds::Options { node, suppress_deletions: true, ..cds::Options::default() };
+        let options =
+            cds::Options { node, suppress_deletions: true, access: cli.access(), ..cds::Options::default() };
         if !cli.watch {
             let loaded = cds::load(&origin, &scope, &options).await;
             let loaded = loaded.with_context(|| format!("cannot load the configuration from {origin}"))?;

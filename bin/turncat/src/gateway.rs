@@ -79,7 +79,9 @@ async fn origin(cli: &Cli, cluster: Option<&Cluster>) -> Result<(Origin, Access)
     }
     let port = cli.discovery.cds_server_port;
     let origin = cli.discovery.origin().unwrap_or_else(|flags::NoServer| format!("http://127.0.0.1:{port}"));
-    Ok((origin.parse().context("--cds-server-address")?, Access::default()))
+    let flags = &cli.discovery;
+    let access = Access::new(flags.token_file(), flags.authority(), flags.tls_server_name());
+    Ok((origin.parse().context("--cds-server-address")?, access))
 }
 
 /// The listener of this name, whole or without namespace and gateway.

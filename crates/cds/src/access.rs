@@ -1,6 +1,11 @@
 //! The way to a server: another one than its address, whom to trust there, and who asks.
 
-use std::{fs, io, path::PathBuf, pin::Pin, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+};
 
 use http::HeaderValue;
 use rustls::{
@@ -60,6 +65,16 @@ impl From<&str> for Authority {
 }
 
 impl Access {
+    /// The way to a server's own address, with the token and the authorities that flags name.
+    pub fn new(token_file: Option<&Path>, authority: Option<&str>, server_name: Option<&str>) -> Self {
+        Self {
+            dial: None,
+            token_file: token_file.map(Path::to_owned),
+            authority: authority.map(Authority::from),
+            server_name: server_name.map(str::to_owned),
+        }
+    }
+
     /// What the header `Authorization` says, if there is a token.
     pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, Error> {
         let Some(path) = &self.token_file else { return Ok(None) };

@@ -5,6 +5,7 @@
 //! - [`client`]: loading from and following such a server.
 //! - [`access`]: the way to a server, whom to trust there, and who asks.
 //! - [`file`](mod@file): following a file instead.
+//! - [`guard`]: who may ask a server for what.
 //! - [`origin`]: the text that says which of the two.
 //! - [`mod@serve`]: any HTTP routes for clients that may be hostile.
 //!
@@ -17,10 +18,12 @@ pub mod client;
 pub mod file;
 mod follow;
 mod get;
+pub mod guard;
 pub mod origin;
 pub mod serve;
 pub mod server;
 pub mod store;
+mod tls;
 pub mod wire;
 
 pub use access::{Access, Authority};
@@ -29,4 +32,5 @@ pub use follow::{Environment, Error, Event, Options, Watch, load, process_enviro
 pub use get::get;
 pub use origin::Origin;
 pub use store::Store;
+pub use tls::{Tls, TlsError};
 pub use wire::{License, Scope};

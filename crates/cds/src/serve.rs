@@ -15,6 +15,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::{Tls, access::Io};
+
 /// What clients may take. WebSockets count until they are one, and then no longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -34,14 +36,27 @@ impl Default for Limits {
 
 /// Serves routes over HTTP/1.1 until `stop`, then completes requests that are under way.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    serve_over(listener, None, router, limits, stop).await;
+}
+
+/// The same over TLS, if there is a certificate.
+pub async fn serve_over(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &slots)).await {
         match accepted {
             Ok((stream, slot)) => {
-                let connection = connection(stream, router.clone(), limits.head, stop.clone());
+                let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
                 connections.spawn(async move {
-                    connection.await;
+                    if let Some(stream) = secure(stream, tls.as_ref(), limits.head).await {
+                        connection(stream, router, limits.head, stop).await;
+                    }
                     drop(slot);
                 });
             }
@@ -67,7 +82,20 @@ async fn accept(
     Ok((stream, slot))
 }
 
-async fn connection(stream: TcpStream, router: Router, head: Duration, stop: CancellationToken) {
+/// The connection as it is to be served; nothing if the client does not speak TLS as it should.
+async fn secure(stream: TcpStream, tls: Option<&Tls>, deadline: Duration) -> Option<Box<dyn Io>> {
+    let Some(tls) = tls else { return Some(Box::new(stream)) };
+    match timeout(deadline, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => Some(Box::new(stream)),
+        Ok(Err(error)) => {
+            tracing::debug!(target: "http-server", %error, "no TLS with a client");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+async fn connection(stream: Box<dyn Io>, router: Router, head: Duration, stop: CancellationToken) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)

@@ -12,7 +12,7 @@ use axum::{
     routing::get,
 };
 use config::{Config, Listener, NODE_ADDRESS_PLACEHOLDER, RELAY_ADDRESS_VARIABLE};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use tokio::{
     net::TcpListener,
@@ -21,7 +21,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    serve::Limits,
+    Tls,
+    guard::{Guard, Wanted},
+    serve::{Limits, serve_over},
     store::{Change, Store},
     wire::{self, KEEPALIVE, Refusal, Scope},
 };
@@ -34,6 +36,8 @@ pub type NodeAddress = dyn Fn(&str) -> Option<IpAddr> + Send + Sync;
 pub struct Server {
     store: Store,
     node_address: Option<Arc<NodeAddress>>,
+    guard: Option<Guard>,
+    tls: Option<Tls>,
     suppress_deletions: bool,
     write_deadline: Duration,
     idle_period: Duration,
@@ -47,12 +51,14 @@ pub fn router(store: Store) -> Router {
 }
 
 impl Server {
-    /// Default settings: no node has an address, deletions are told, a watcher that accepts nothing for ten seconds is
+    /// Default settings: everybody may ask, in the clear; no node has an address, deletions are told, a watcher that accepts nothing for ten seconds is
     /// given up, and one that says nothing for a minute is asked whether it is alive.
     pub fn new(store: Store) -> Self {
         Self {
             store,
             node_address: None,
+            guard: None,
+            tls: None,
             suppress_deletions: false,
             write_deadline: Duration::from_secs(10),
             idle_period: Duration::from_secs(60),
@@ -66,6 +72,20 @@ impl Server {
     #[must_use]
     pub fn node_address(mut self, find: impl Fn(&str) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         self.node_address = Some(Arc::new(find));
+        self
+    }
+
+    /// Who may ask. A watch is asked about when it begins, and then goes on.
+    #[must_use]
+    pub fn guard(mut self, guard: Option<Guard>) -> Self {
+        self.guard = guard;
+        self
+    }
+
+    /// The certificate to serve with, instead of in the clear. It is [`Server::serve`] that heeds it.
+    #[must_use]
+    pub fn tls(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -113,14 +133,29 @@ impl Server {
     /// # Errors
     /// The listener is broken. Connections that cannot be accepted are logged and skipped.
     pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
-        let (shutdown, watches) = (self.shutdown.clone(), self.watches.clone());
-        serve(listener, self.router(), shutdown).await?;
+        let (shutdown, watches, tls) = (self.shutdown.clone(), self.watches.clone(), self.tls.clone());
+        listener.local_addr()?;
+        serve_over(listener, tls, self.router(), Limits::default(), shutdown).await;
         watches.close();
         watches.wait().await;
         Ok(())
     }
 
-    fn reply(self, scope: Scope, call: Call) -> Response {
+    /// What somebody gets who may not have it.
+    async fn refuse(&self, headers: &HeaderMap, wanted: Wanted) -> Option<Response> {
+        let denied = self.guard.as_ref()?.decide(headers, wanted).await.err()?;
+        let (status, reason) = denied.answer();
+        let mut response = refusal(status, reason);
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Some(response)
+    }
+
+    async fn reply(self, scope: Scope, call: Call) -> Response {
+        if let Some(refused) = self.refuse(&call.headers, Wanted::Configs(scope.clone())).await {
+            return refused;
+        }
         let watch = match parse_watch(call.parameters.watch.as_deref()) {
             Ok(watch) => watch,
             Err(problem) => return (StatusCode::BAD_REQUEST, problem).into_response(),
@@ -271,11 +306,11 @@ struct Parameters {
 }
 
 async fn all(State(server): State<Server>, call: Call) -> Response {
-    server.reply(Scope::All, call)
+    server.reply(Scope::All, call).await
 }
 
 async fn namespace(State(server): State<Server>, Path(namespace): Path<String>, call: Call) -> Response {
-    server.reply(Scope::Namespace(namespace), call)
+    server.reply(Scope::Namespace(namespace), call).await
 }
 
 async fn gateway(
@@ -283,10 +318,13 @@ async fn gateway(
     Path((namespace, name)): Path<(String, String)>,
     call: Call,
 ) -> Response {
-    server.reply(Scope::Gateway { namespace, name }, call)
+    server.reply(Scope::Gateway { namespace, name }, call).await
 }
 
-async fn license(State(server): State<Server>) -> Response {
+async fn license(State(server): State<Server>, headers: HeaderMap) -> Response {
+    if let Some(refused) = server.refuse(&headers, Wanted::License).await {
+        return refused;
+    }
     json(serde_json::to_string(&server.store.license()).unwrap_or_default())
 }
 
@@ -314,7 +352,7 @@ fn parse_watch(text: Option<&str>) -> Result<bool, String> {
 /// Web pages of other hosts must not read credentials through a browser that can reach this server. Programs that send
 /// no origin are fine, and so is any scheme, path or query in one that is sent.
 fn is_same_origin(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or_default());
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let (Some(origin), Some(host)) = (text(header::ORIGIN), text(header::HOST)) else { return true };
     let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();

@@ -34,6 +34,32 @@ pub struct Discovery {
     /// Port of config discovery
     #[arg(long, env = "CDS_SERVER_PORT", value_name = "PORT", default_value = "13478", value_parser = port)]
     pub cds_server_port: u16,
+
+    /// File with the token that config discovery wants to see
+    #[arg(long, env = "CDS_TOKEN_FILE", value_name = "FILE", default_value = "", hide_default_value = true)]
+    pub cds_token_file: String,
+
+    /// Certificate authority of config discovery, as a file or its text; asks over TLS
+    #[arg(
+        long,
+        env = "CDS_CA",
+        value_name = "FILE|PEM",
+        default_value = "",
+        hide_default_value = true,
+        hide_env_values = true
+    )]
+    pub cds_ca: String,
+
+    /// Name to expect in the certificate of config discovery, if it is not its host
+    #[arg(
+        long,
+        env = "CDS_TLS_SERVER_NAME",
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true,
+        hide_short_help = true
+    )]
+    pub cds_tls_server_name: String,
 }
 
 /// Nothing says where config discovery is.
@@ -56,7 +82,31 @@ impl Discovery {
     /// The server as a config origin, if its address is given.
     pub fn given(&self) -> Option<String> {
         let address = self.cds_server_address.trim();
-        (!address.is_empty()).then(|| url(address, self.cds_server_port))
+        (!address.is_empty()).then(|| self.url(address))
+    }
+
+    /// The file with the token, if there is one.
+    pub fn token_file(&self) -> Option<&Path> {
+        Some(Path::new(self.cds_token_file.trim())).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The certificate authority, as a file or its text, if there is one.
+    pub fn authority(&self) -> Option<&str> {
+        Some(self.cds_ca.trim()).filter(|authority| !authority.is_empty())
+    }
+
+    /// The name to expect in the certificate, if it is not the server's host.
+    pub fn tls_server_name(&self) -> Option<&str> {
+        Some(self.cds_tls_server_name.trim()).filter(|name| !name.is_empty())
+    }
+
+    /// Who names an authority wants TLS.
+    fn url(&self, address: &str) -> String {
+        let plain = url(address, self.cds_server_port);
+        match plain.strip_prefix("http://") {
+            Some(rest) if self.authority().is_some() && !address.contains("://") => format!("https://{rest}"),
+            _ => plain,
+        }
     }
 
     pub(crate) fn origin_from(&self, in_pod: bool, own_namespace: &Path) -> Result<String, NoServer> {
@@ -68,8 +118,8 @@ impl Discovery {
             given => given.to_owned(),
         };
         match (in_pod, namespace.trim()) {
-            (true, "") => Ok(url(SERVICE, self.cds_server_port)),
-            (true, namespace) => Ok(url(&format!("{SERVICE}.{namespace}.svc"), self.cds_server_port)),
+            (true, "") => Ok(self.url(SERVICE)),
+            (true, namespace) => Ok(self.url(&format!("{SERVICE}.{namespace}.svc"))),
             (false, _) => Err(NoServer),
         }
     }

@@ -30,5 +30,5 @@ pub use overview::{GatewayRow, ListenerRow, Overview, ParentRow, RouteRow, Verdi
 pub use problem::{Finding, Problem, Transport};
 pub use render::{finalize, render};
 pub use rendered::{Rendered, RouteApi, RouteKey};
-pub use settings::{EndpointDiscovery, Mode, Settings};
+pub use settings::{DiscoverySecurity, EndpointDiscovery, Mode, Settings};
 pub use snapshot::{Objects, Snapshot, Stored, Visitor};

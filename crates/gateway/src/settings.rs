@@ -21,6 +21,8 @@ pub struct Settings {
     pub reference_grants: bool,
     /// `host:port` at which dataplane pods find config discovery; the port may be left out.
     pub discovery_address: String,
+    /// What dataplane pods need to be let in there.
+    pub discovery_security: DiscoverySecurity,
     /// Image of dataplane pods whose template names none.
     pub dataplane_image: String,
     /// Whether Gateways may do without the Dataplane template they name.
@@ -36,6 +38,15 @@ pub struct Settings {
     pub supported_features: bool,
     /// Whether a Gateway is programmed only when a pod of its dataplane is ready.
     pub await_dataplane: bool,
+}
+
+/// How config discovery is protected. By default it is not: it speaks to everybody, in the clear.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiscoverySecurity {
+    /// It speaks TLS, and these certificates, in the PEM format, are the authorities to trust.
+    pub authority: Option<String>,
+    /// It wants to see a token that is made for this audience.
+    pub audience: Option<String>,
 }
 
 /// Who runs the dataplane.
@@ -72,6 +83,7 @@ impl Default for Settings {
             cluster_domain: "cluster.local".to_owned(),
             reference_grants: false,
             discovery_address: names::DISCOVERY_ADDRESS.to_owned(),
+            discovery_security: DiscoverySecurity::default(),
             dataplane_image: names::DATAPLANE_IMAGE.to_owned(),
             dataplane_optional: false,
             label_filter: owned(&names::LABEL_FILTER),

@@ -21,6 +21,7 @@ pub mod serve;
 mod backoff;
 mod clock;
 mod event;
+mod guard;
 mod metrics;
 mod nodes;
 mod operator;
@@ -30,6 +31,7 @@ mod watch;
 mod work;
 mod write;
 
+pub use guard::guard;
 pub use operator::{Operator, StartError, State, View};
 pub use settings::Settings;
 

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use cds::{Store, serve::Limits, server::Server};
+use cds::{Store, Tls, guard::Guard, serve::Limits, server::Server};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,15 @@ pub struct BindError {
     what: &'static str,
     address: SocketAddr,
     error: io::Error,
+}
+
+/// How configurations are kept from others than those they are for.
+#[derive(Debug, Clone, Default)]
+pub struct Security {
+    /// The certificate to serve them with; in the clear if left out.
+    pub tls: Option<Tls>,
+    /// Who may ask for them; everybody if left out.
+    pub guard: Option<Guard>,
 }
 
 /// The sockets of the operator.
@@ -44,11 +53,12 @@ impl Listeners {
     }
 
     /// Serves until `stop`.
-    pub async fn serve(self, store: Store, view: View, stop: CancellationToken) {
+    pub async fn serve(self, store: Store, view: View, security: Security, stop: CancellationToken) {
         let mut servers = JoinSet::new();
         let nodes = view.nodes.clone();
         let server =
             Server::new(store.clone()).node_address(move |node| nodes.get(node)).shutdown(stop.clone());
+        let server = server.tls(security.tls).guard(security.guard);
         servers.spawn(async move {
             if let Err(error) = server.serve(self.discovery).await {
                 tracing::error!(target: "operator", %error, "configurations are no longer served");

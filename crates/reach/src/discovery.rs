@@ -21,7 +21,7 @@ pub async fn discovery(cluster: &Cluster, flags: &flags::Discovery) -> Result<Fo
     let pod = find(cluster, namespace.as_deref()).await?;
     let port = flags.cds_server_port;
     let host = format!("stunner-config-discovery.{}.svc", pod.namespace());
-    let server = Server { tls: false, host, port, path: String::new() };
+    let server = Server { tls: flags.authority().is_some(), host, port, path: String::new() };
     let cluster = cluster.clone();
     let dial: Dial = Arc::new(move || {
         let (cluster, namespace) = (cluster.clone(), namespace.clone());
@@ -30,7 +30,8 @@ pub async fn discovery(cluster: &Cluster, flags: &flags::Discovery) -> Result<Fo
             pod.connect(port).await.map_err(io::Error::other)
         })
     });
-    Ok(Found { origin: Origin::Http(server), access: Access { dial: Some(dial), ..Access::default() } })
+    let access = Access::new(flags.token_file(), flags.authority(), flags.tls_server_name());
+    Ok(Found { origin: Origin::Http(server), access: Access { dial: Some(dial), ..access } })
 }
 
 async fn find(cluster: &Cluster, namespace: Option<&str>) -> Result<Pod, Error> {

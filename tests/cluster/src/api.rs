@@ -141,6 +141,29 @@ impl Api {
         self.runtime.block_on(api.patch_status(&name, &params, &Patch::Merge(patch))).map(drop)
     }
 
+    /// A token of a service account, `namespace/name`, good for an audience, and bound to a pod if one is named.
+    #[track_caller]
+    pub fn token(&self, account: &str, audience: &str, pod: Option<&str>) -> String {
+        let (namespace, name) = account.split_once('/').expect("namespace/name");
+        let bound = pod.map(|pod| {
+            let uid = self.get(&format!("v1/Pod {namespace}/{pod}"))["metadata"]["uid"].clone();
+            serde_json::json!({"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": uid})
+        });
+        let body = serde_json::json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": [audience], "expirationSeconds": 3600, "boundObjectRef": bound},
+        });
+        let request =
+            http::Request::post(format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"))
+                .header("content-type", "application/json")
+                .body(body.to_string().into_bytes())
+                .expect("a request");
+        let answer = self.runtime.block_on(self.client.request::<Value>(request));
+        let answer = answer.unwrap_or_else(|error| panic!("{account}: {error}"));
+        answer["status"]["token"].as_str().expect("a token").to_owned()
+    }
+
     /// Deletes an object, if it is there.
     #[track_caller]
     pub fn delete(&self, reference: &str) {

@@ -98,6 +98,11 @@ fn template(settings: &Settings, gateway: &Gateway, dataplane: &DataplaneSpec) -
         ("topologySpreadConstraints", &dataplane.topology_spread_constraints),
     ];
     insert(&mut spec, optional);
+    if let Some(audience) = &settings.discovery_security.audience {
+        let token = json!({"audience": audience, "expirationSeconds": 3600, "path": TOKEN});
+        let sources = json!([{ "serviceAccountToken": token }]);
+        spec.insert("volumes".to_owned(), json!([{"name": TOKEN_VOLUME, "projected": {"sources": sources}}]));
+    }
     json!({"metadata": {"labels": labels, "annotations": annotations}, "spec": spec})
 }
 
@@ -128,6 +133,10 @@ fn container(settings: &Settings, gateway: &Gateway, dataplane: &DataplaneSpec) 
     let default = || json!({"limits": {"memory": "20M"}, "requests": {"cpu": "250m"}});
     container.insert("resources".to_owned(), dataplane.resources.clone().unwrap_or_else(default));
     insert(&mut container, [("securityContext", &dataplane.container_security_context)]);
+    if settings.discovery_security.audience.is_some() {
+        let mount = json!({"name": TOKEN_VOLUME, "mountPath": TOKEN_FOLDER, "readOnly": true});
+        container.insert("volumeMounts".to_owned(), json!([mount]));
+    }
     container.into()
 }
 
@@ -139,10 +148,20 @@ fn environment(settings: &Settings, gateway: &Gateway, dataplane: &DataplaneSpec
         value("STUNNER_NAME", &gateway.metadata.name),
         value("STUNNER_NAMESPACE", &gateway.metadata.namespace),
         field("STUNNER_NODENAME", "spec.nodeName"),
-        value("STUNNER_CONFIG_ORIGIN", &discovery_origin(&settings.discovery_address)),
+        value("STUNNER_CONFIG_ORIGIN", &origin(settings)),
     ];
+    let security = &settings.discovery_security;
+    variables.extend(security.authority.as_deref().map(|authority| value("CDS_CA", authority)));
+    let token = format!("{TOKEN_FOLDER}/{TOKEN}");
+    variables.extend(security.audience.as_ref().map(|_| value("CDS_TOKEN_FILE", &token)));
     variables.extend(dataplane.env.iter().cloned());
     variables
+}
+
+/// Where pods find config discovery.
+fn origin(settings: &Settings) -> String {
+    let origin = discovery_origin(&settings.discovery_address);
+    if settings.discovery_security.authority.is_some() { origin.replacen("http", "https", 1) } else { origin }
 }
 
 /// `http://host:port` of an address whose port may be left out and whose IPv6 host may have no brackets.
@@ -180,6 +199,11 @@ fn insert<const N: usize>(into: &mut Map<String, Value>, fields: [(&str, &Option
         }
     }
 }
+
+/// The token that pods show to config discovery.
+const TOKEN: &str = "token";
+const TOKEN_FOLDER: &str = "/var/run/secrets/stunner.l7mp.io/config-discovery";
+const TOKEN_VOLUME: &str = "config-discovery-token";
 
 /// Seconds that pods have to finish their calls.
 const GRACE_PERIOD: i64 = 3600;

@@ -9,6 +9,7 @@ mod lifecycle;
 mod managed;
 mod metrics;
 mod network;
+mod security;
 mod several;
 mod statuses;
 mod tools;

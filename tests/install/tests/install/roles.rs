@@ -70,7 +70,7 @@ fn grants(role: &Value) -> BTreeSet<String> {
 #[test]
 fn both_modes_together_have_the_rights_that_the_operator_is_tested_with() {
     let Some(helm) = Helm::find() else { return };
-    let with = "--set=stunnerGatewayOperator.referenceGrants=true";
+    let with = "--set=stunnerGatewayOperator.referenceGrants=true,stunnerGatewayOperator.configDiscovery.checkTokens=true";
     let granted = ["managed.yaml", "legacy.yaml"].map(|profile| {
         let objects = helm.template(&[&Helm::profile(profile), with]);
         grants(objects.get("ClusterRole", ROLE))
@@ -100,4 +100,36 @@ fn bindings_name_the_account_of_the_deployment() {
         assert_eq!(binding["subjects"][0]["name"], *account);
         assert_eq!(binding["subjects"][0]["namespace"], "stunner-system");
     }
+}
+
+#[test]
+fn protected_config_discovery_reaches_operator_and_authentication_service() {
+    let Some(helm) = Helm::find() else { return };
+    let discovery = "stunnerGatewayOperator.configDiscovery";
+    let objects =
+        helm.template(&[&format!("--set={discovery}.tlsSecret=discovery-tls,{discovery}.checkTokens=true")]);
+    let pod = |deployment: &str| {
+        objects.get("Deployment", &format!("stunner-system/{deployment}"))["spec"]["template"]["spec"].clone()
+    };
+    let (operator, auth) = (pod("stunner-gateway-operator-controller-manager"), pod("stunner-auth"));
+    for (pod, argument) in [
+        (&operator, "--config-discovery-tls-cert=/etc/stunner/tls/tls.crt"),
+        (&operator, "--config-discovery-check-tokens=true"),
+        (&auth, "--cds-ca=/etc/stunner/tls/ca.crt"),
+        (&auth, "--cds-token-file=/var/run/secrets/stunner.l7mp.io/config-discovery/token"),
+    ] {
+        let arguments = pod["containers"][0]["args"].as_array().unwrap();
+        assert!(arguments.contains(&json!(argument)), "{argument}: {arguments:?}");
+        let mounted: Vec<_> = pod["containers"][0]["volumeMounts"].as_array().unwrap().iter().collect();
+        let volumes: Vec<_> =
+            pod["volumes"].as_array().unwrap().iter().map(|volume| &volume["name"]).collect();
+        assert!(mounted.iter().all(|mount| volumes.contains(&&mount["name"])), "{pod}");
+    }
+    assert_eq!(auth["volumes"][0]["secret"]["items"], json!([{"key": "ca.crt", "path": "ca.crt"}]), "no key");
+    let reader = objects.get("ClusterRole", "stunner-config-reader");
+    assert_eq!(verbs(reader, "stunner.l7mp.io/configs"), ["get", "list"]);
+    let binding = objects.get("ClusterRoleBinding", "stunner-auth-config-reader");
+    assert_eq!(binding["subjects"][0]["name"], "stunner-auth");
+    let without = helm.template(&[]);
+    assert!(without.of("ClusterRole").all(|role| role["metadata"]["name"] != "stunner-config-reader"));
 }
