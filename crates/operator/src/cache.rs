@@ -10,6 +10,8 @@ use gateway::{
 };
 use serde_json::Value;
 
+use crate::compare;
+
 /// Something a watch has to say about its kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
@@ -43,8 +45,10 @@ pub struct Live {
     pub uid: String,
     /// Version, which every write changes.
     pub resource_version: String,
-    /// All of it, if it carries our label or annotation.
+    /// All of it but who set what, if it carries our label or annotation.
     pub object: Option<Value>,
+    /// The operator is on record as having set its number of replicas.
+    pub owns_replicas: bool,
 }
 
 /// Everything known of the cluster.
@@ -135,7 +139,8 @@ impl Cache {
         let live = is_written(of).then(|| Live {
             uid: text(&value, "uid").to_owned(),
             resource_version: version.clone(),
-            object: is_ours(&value).then(|| value.clone()),
+            object: is_ours(&value).then(|| without_managers(&value)),
+            owns_replicas: compare::owns_replicas(&value),
         });
         let is_news = match Snapshot::dispatch(of, Put { snapshot: &mut self.snapshot, value }) {
             Some(Ok(is_news)) => is_news,
@@ -175,6 +180,15 @@ fn is_ours(value: &Value) -> bool {
     let labels = &value["metadata"]["labels"];
     labels[names::OWNED_BY] == names::OWNER
         || !value["metadata"]["annotations"][names::RELATED_GATEWAY].is_null()
+}
+
+/// The record of who set what is often longer than the rest.
+fn without_managers(value: &Value) -> Value {
+    let mut value = value.clone();
+    if let Some(metadata) = value["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    value
 }
 
 fn text<'v>(value: &'v Value, field: &str) -> &'v str {

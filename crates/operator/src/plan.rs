@@ -239,7 +239,7 @@ impl<'a, Why> Plan<'a, Why> {
                 && (done.version == live.resource_version || has_all(live, wanted))
         });
         if !settled {
-            let keep_replicas = live.object.as_ref().and_then(|object| replicas_to_keep(object, wanted));
+            let keep_replicas = replicas_to_keep(live, wanted);
             let what = What::Apply { object: wanted.clone(), uid: Some(live.uid.clone()), keep_replicas };
             return Some((what, wanted_print));
         }
@@ -387,10 +387,11 @@ fn has_all(live: &Live, wanted: &Value) -> bool {
 
 /// The replicas that go on being right when the operator stops asking for a number: without another manager on record,
 /// the API server would go back to one.
-fn replicas_to_keep(live: &Value, wanted: &Value) -> Option<i64> {
+fn replicas_to_keep(live: &Live, wanted: &Value) -> Option<i64> {
     let is_workload = wanted["kind"] == Deployment::TYPE.kind;
-    let is_dropped = is_workload && wanted["spec"].get("replicas").is_none() && compare::owns_replicas(live);
-    is_dropped.then(|| live["spec"]["replicas"].as_i64()).flatten()
+    let is_dropped = is_workload && wanted["spec"].get("replicas").is_none() && live.owns_replicas;
+    let object = live.object.as_ref().filter(|_| is_dropped)?;
+    object["spec"]["replicas"].as_i64()
 }
 
 fn related_gateway(object: &Value) -> Option<Key> {
