@@ -169,7 +169,7 @@ pub fn down() -> Outcome {
 impl Node<'_> {
     /// A pair of interfaces between the node's network and this machine's. It goes with the node.
     fn connect_with_this_machine(&self) {
-        let first = self.space_id();
+        let (first, this) = (self.space_id(), std::process::id().to_string());
         for line in [
             format!("ip link add stunner-node type veth peer name host netns {first}"),
             format!("ip address add {HERE}/30 dev stunner-node"),
@@ -178,8 +178,8 @@ impl Node<'_> {
             format!("nsenter --target {first} --net ip link set host up"),
             format!("ip route add 10.99.0.0/24 via {THERE}"),
         ] {
-            // We are in the node's network; the machine's first process is not.
-            let mut words = vec!["--target", "1", "--net"];
+            // This thread is in the node's network; the one that the process began with is not.
+            let mut words = vec!["--target", &this, "--net"];
             words.extend(line.split(' '));
             let output = Command::new("nsenter").args(&words).env("PATH", space::path()).output();
             let output = output.expect("nsenter runs");
