@@ -53,6 +53,11 @@ manifests: ## write what is made from the chart and the definitions of kinds ane
 images: ## build the container images (needs buildah and a C compiler for musl)
 	@scripts/images $(ARGS)
 
+.PHONY: node-test
+node-test: ## the tutorial on a whole Kubernetes, with pods and two browsers (Linux, root)
+	@scripts/parts
+	cargo test --locked -p node --test node
+
 .PHONY: cluster-up
 cluster-up: ## a whole Kubernetes on this machine with everything installed, to try it out (Linux, root)
 	@cargo run --quiet --locked -p node -- up
