@@ -4,7 +4,7 @@ use cluster::{Operator, Proxy};
 use install::{Prometheus, read};
 use serde_json::{Value, json};
 
-use crate::fixture::{DEPLOYMENT, ROUTE_AND_BACKEND, World, server};
+use crate::fixture::{DEPLOYMENT, ROUTE, ROUTE_AND_BACKEND, World, server};
 
 const DASHBOARD: &str = "deploy/helm/stunner/files/dashboard.json";
 const ALERTS: &str = "deploy/helm/stunner/files/alerts.yaml";
@@ -71,8 +71,13 @@ fn the_log_says_what_led_to_a_write() {
     };
     world.api.patch(&world.gateway(), json!({"metadata": {"labels": {"some": "label"}}}));
     causes("Deployment", "applied", "Gateway cause/gateway-1");
+    // Alone: of much that changes in one period, a line names some.
     world.apply(ROUTE_AND_BACKEND);
-    causes("UDPRoute", "status written", "udproute-ok");
+    world.await_idle();
+    let elsewhere = json!({"spec": {"rules": [{"backendRefs": [{"name": "nobody"}]}]}});
+    world.api.patch(&world.at(ROUTE, "udproute-ok"), elsewhere);
+    causes("UDPRoute", "status written", "UDPRoute cause/udproute-ok");
+    world.await_idle();
     world.api.patch(&world.at(DEPLOYMENT, "gateway-1"), json!({"spec": {"replicas": 7}}));
     causes("Deployment", "applied", "Deployment cause/gateway-1");
 }
