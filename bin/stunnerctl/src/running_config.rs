@@ -54,7 +54,10 @@ async fn legacy(
     namespace: &str,
     name: &str,
 ) -> anyhow::Result<Option<Config>> {
-    let Some(cluster) = world.cluster()?.filter(|_| server.given().is_none()) else { return Ok(None) };
+    if server.given().is_some() {
+        return Ok(None);
+    }
+    let Some(cluster) = world.cluster()? else { return Ok(None) };
     let text = match cluster.legacy_config(namespace, name).await {
         Ok(Some(text)) => text,
         Ok(None) => return Ok(None),

@@ -293,6 +293,8 @@ fn a_server_that_is_named_goes_before_a_cluster_that_cannot_be_used() {
             2
         );
     }
+    let shared = ["running-config", "stunner/stunnerd-config", "--cds-server-address", &address];
+    assert!(succeed(&with_cluster(&shared)).contains("udp-listener"));
     let output =
         place.command(["config", "-a", "-o", "json"]).env("CDS_SERVER_ADDR", "127.0.0.1").output().unwrap();
     assert_eq!(succeed(&output).lines().count(), 2, "address and port from the environment");

@@ -30,15 +30,17 @@ fn capture(tshark: &Part, port: u16, file: &Path, work: impl FnOnce()) {
     assert!(capture.await_exit().success());
 }
 
-/// Asks for the client's own address until an answer with its port is in the file.
+/// Asks for the client's own address until an answer with its port is in the file. What is captured may take its time
+/// to get there.
 fn await_in_file(file: &Path, ask: impl Fn() -> SocketAddr) {
-    let deadline = Deadline::default();
+    let (deadline, mut asked) = (Deadline::default(), Vec::new());
     loop {
-        let port = ask().port().to_be_bytes();
+        asked.push(ask().port().to_be_bytes());
         // The port as UDP's source and destination, which the answer follows within microseconds.
         for _ in 0..20 {
             let captured = fs::read(file).unwrap_or_default();
-            if captured.windows(2).filter(|pair| *pair == port).count() >= 2 {
+            let is_there = |port: &[u8; 2]| captured.windows(2).filter(|pair| pair == port).count() >= 2;
+            if asked.iter().any(is_there) {
                 return;
             }
             assert!(deadline.left().is_some(), "nothing is captured");
