@@ -106,9 +106,9 @@ impl Daemon<'_> {
         }
         // From here on no configuration is taken.
         drop(watch);
+        self.dataplane.drain();
         let active = self.dataplane.allocations();
         tracing::info!(target: "stunnerd", "draining, {active} allocations are in use; a second signal ends them");
-        self.dataplane.drain();
         while self.dataplane.allocations() > 0 {
             tokio::select! {
                 () = signals.next() => {
