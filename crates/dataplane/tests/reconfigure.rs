@@ -204,6 +204,7 @@ fn r07_a_static_cluster_becomes_a_domain() {
         client.allocate().unwrap();
         client.create_permission(call.peer.address()).is_ok()
     });
+    call.is_heard_again();
     call.goes_on();
     let other_case =
         Text { clusters: vec![cluster("loop", "type: STRICT_DNS, endpoints: [LOCALHOST]")], ..domain };

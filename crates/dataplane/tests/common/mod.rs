@@ -251,6 +251,22 @@ impl Call {
         echo(&mut self.client, 0x4000, 3);
     }
 
+    /// Waits until the peer is heard: workers take over what a name is resolved to one after the other.
+    #[track_caller]
+    pub(crate) fn is_heard_again(&mut self) {
+        let deadline = Deadline::default();
+        for number in 0.. {
+            let message = format!("anybody {number}?");
+            self.client.send_channel(0x4000, message.as_bytes());
+            while let Some(event) = self.client.recv_within(Duration::from_millis(100)).unwrap() {
+                if event.data() == message.as_bytes() {
+                    return;
+                }
+            }
+            assert!(deadline.left().is_some(), "the peer is not heard again");
+        }
+    }
+
     #[track_caller]
     pub(crate) fn is_silent(&mut self) {
         let heard = self.peer.sources().len();
