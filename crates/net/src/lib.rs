@@ -43,7 +43,7 @@ pub use dtls::{
 };
 pub use icmp::IcmpError;
 pub use identity::{Identity, IdentityError};
-pub use options::{TcpOptions, UdpOptions, probe_tcp, probe_udp};
+pub use options::{TcpOptions, Trains, UdpOptions, probe_tcp, probe_udp};
 pub use poll::{Event, Events, Interest, Poller, Token, Waker};
 pub use send::{Outgoing, SendQueue, Sent};
 pub use tcp::{Flush, Read, StreamMessage, TcpListener, TcpStream, Worth, WriteQueueFull, Written};

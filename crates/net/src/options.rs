@@ -10,7 +10,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 pub struct UdpOptions {
     /// Several sockets may bind the same address; the kernel spreads clients over them.
     pub reuse_port: bool,
-    /// Report the local address of every datagram, and let replies choose theirs.
+    /// Report the local address of every datagram, and let replies choose theirs, on a wildcard socket; others have
+    /// only one.
     pub packet_info: bool,
     /// An IPv6 wildcard also takes IPv4.
     pub dual_stack: bool,
@@ -18,12 +19,24 @@ pub struct UdpOptions {
     pub receive_buffer: usize,
     /// Wanted send buffer in bytes; the kernel may give less.
     pub send_buffer: usize,
-    /// Datagrams that follow each other closely may be received as one packet, to be taken apart with
+    /// Whether datagrams that follow each other closely may be received as one packet, to be taken apart with
     /// [`Packet::datagrams`](crate::Packet::datagrams), where the kernel can do that.
-    pub receive_trains: bool,
+    pub receive_trains: Trains,
     /// Datagrams of one length for one destination are handed to the kernel together, where it can take them
     /// apart.
     pub send_trains: bool,
+}
+
+/// When datagrams are received as trains. A socket that may get some costs the kernel more for each datagram, and
+/// much less for those that follow each other closely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trains {
+    /// Never.
+    Never,
+    /// From the first time on that several datagrams waited.
+    OnceSeveralWait,
+    /// Always.
+    Always,
 }
 
 impl UdpOptions {
@@ -34,7 +47,7 @@ impl UdpOptions {
         dual_stack: true,
         receive_buffer: 4 << 20,
         send_buffer: 4 << 20,
-        receive_trains: true,
+        receive_trains: Trains::Always,
         send_trains: true,
     };
 
@@ -45,7 +58,7 @@ impl UdpOptions {
         dual_stack: false,
         receive_buffer: 512 << 10,
         send_buffer: 512 << 10,
-        receive_trains: true,
+        receive_trains: Trains::OnceSeveralWait,
         send_trains: true,
     };
 }

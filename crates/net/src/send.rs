@@ -23,7 +23,7 @@ pub struct Outgoing {
     pub span: Span,
     /// Where it goes.
     pub to: SocketAddr,
-    /// The local address it leaves from, if it must be a certain one.
+    /// The local address it leaves from, if it must be a certain one: for sockets with packet info, others have one.
     pub from: Option<IpAddr>,
     /// It must not be fragmented on the way.
     pub dont_fragment: bool,
@@ -188,11 +188,12 @@ impl<'q> Run<'q> {
         &self.waiting[place(self.order[index])]
     }
 
-    /// A single datagram that leaves as it lies and from whatever address, if that is all there is.
-    fn plain(self) -> Option<(Span, SocketAddr)> {
+    /// A single datagram that leaves as it lies and needs no address chosen, if that is all there is.
+    fn plain(self, socket: &UdpSocket) -> Option<(Span, SocketAddr)> {
         let [_] = self.order else { return None };
         let Waiting { parts, outgoing } = self.get(0);
-        let is_plain = parts.head.is_none() && parts.padding == 0 && outgoing.from.is_none();
+        let chooses_source = socket.chooses_source() && outgoing.from.is_some();
+        let is_plain = parts.head.is_none() && parts.padding == 0 && !chooses_source;
         is_plain.then_some((parts.body, outgoing.to))
     }
 

@@ -16,7 +16,7 @@ use crate::addr::{canonical, mapped};
 use crate::buffer::{Arena, Meta, Slot};
 use crate::cmsg::{self, CONTROL_LEN, Control, Told};
 use crate::icmp::is_from_icmp;
-use crate::options::{UdpOptions, open_udp};
+use crate::options::{Trains, UdpOptions, open_udp};
 
 /// A bound, non-blocking UDP socket.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ pub struct UdpSocket {
     socket: Socket,
     local: SocketAddr,
     packet_info: bool,
-    receives_trains: bool,
+    trains: Trains,
+    receives_trains: AtomicBool,
     longest_in_train: AtomicU16,
     pub(crate) keeps_errors: AtomicBool,
 }
@@ -36,23 +37,26 @@ impl UdpSocket {
     /// Whatever the kernel answers to opening, configuring and binding the socket.
     pub fn bind(addr: SocketAddr, options: &UdpOptions) -> io::Result<Self> {
         let socket = open_udp(addr, options)?;
-        if options.packet_info {
+        let packet_info = options.packet_info && addr.ip().is_unspecified();
+        if packet_info {
             enable_packet_info(&socket, addr.is_ipv6())?;
         }
         let local =
             socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet socket"))?;
-        // A kernel that cannot merge what it hands over hands it over one by one.
-        let receives_trains =
-            options.receive_trains && set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
         let longest = if options.send_trains && sends_trains(&socket) { u16::MAX } else { 0 };
-        Ok(Self {
+        let socket = Self {
             socket,
             local,
-            packet_info: options.packet_info,
-            receives_trains,
+            packet_info,
+            trains: options.receive_trains,
+            receives_trains: AtomicBool::new(false),
             longest_in_train: AtomicU16::new(longest),
             keeps_errors: AtomicBool::new(false),
-        })
+        };
+        if options.receive_trains == Trains::Always {
+            socket.receive_trains();
+        }
+        Ok(socket)
     }
 
     /// The bound address; its IP is unspecified on a wildcard socket.
@@ -112,8 +116,25 @@ impl UdpSocket {
         self.longest_in_train.fetch_min(longest, Ordering::Relaxed);
     }
 
+    /// Whether datagrams may leave from one of several addresses.
+    pub(crate) fn chooses_source(&self) -> bool {
+        self.packet_info
+    }
+
     fn reads_control(&self) -> bool {
-        self.packet_info || self.receives_trains
+        self.packet_info || self.receives_trains.load(Ordering::Relaxed)
+    }
+
+    /// A kernel that cannot merge what it hands over hands it over one by one.
+    fn receive_trains(&self) {
+        let done = set_option(&self.socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+        self.receives_trains.store(done.is_ok(), Ordering::Relaxed);
+    }
+
+    fn several_waited(&self) {
+        if self.trains == Trains::OnceSeveralWait && !self.receives_trains.load(Ordering::Relaxed) {
+            self.receive_trains();
+        }
     }
 
     fn set_mtu_discovery(&self, mode: libc::c_int) -> io::Result<()> {
@@ -175,8 +196,42 @@ impl Arena {
         socket: &UdpSocket,
         max: usize,
     ) -> io::Result<impl ExactSizeIterator<Item = Slot> + use<>> {
-        let count = self.receive_batch(socket, max)?;
+        let count = if max == 1 && !socket.reads_control() {
+            self.receive_one(socket)?
+        } else {
+            self.receive_batch(socket, max)?
+        };
+        if count > 1 {
+            socket.several_waited();
+        }
         Ok(self.filled(count))
+    }
+
+    /// A datagram about which there is nothing more to know: it needs no arrays, and costs the kernel less this way.
+    fn receive_one(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        let (mut slots, meta, _) = self.split_free(1);
+        let (Some(payload), [meta]) = (slots.payloads().next(), meta) else { return Ok(0) };
+        let mut name = EMPTY_NAME;
+        let mut name_len = size_of_val(&name) as libc::socklen_t;
+        // With it the kernel answers with the datagram's length, even if that is more than it could write.
+        let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+        let (descriptor, to) = (socket.socket.as_raw_fd(), payload.as_mut_ptr().cast());
+        let from = (&raw mut name).cast();
+        // SAFETY: the kernel writes up to the lengths given to a payload area, a name and its length, which are borrowed
+        // mutably until after the call.
+        let len = unsafe { libc::recvfrom(descriptor, to, payload.len(), flags, from, &raw mut name_len) };
+        let Ok(len) = usize::try_from(len) else {
+            return nothing_waiting(io::Error::last_os_error());
+        };
+        let written = len.min(payload.len());
+        *meta = Meta {
+            len: written,
+            from: decode_name(&name),
+            to: None,
+            segment: written,
+            truncated: written < len,
+        };
+        Ok(1)
     }
 
     fn receive_batch(&mut self, socket: &UdpSocket, max: usize) -> io::Result<usize> {

@@ -4,10 +4,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use net::{Arena, Events, Interest, Outgoing, Poller, SendQueue, Slot, Span, Token, UdpOptions, UdpSocket};
+use net::{
+    Arena, Events, Interest, Outgoing, Poller, SendQueue, Slot, Span, Token, Trains, UdpOptions, UdpSocket,
+};
 
-const TOGETHER: UdpOptions = UdpOptions { receive_trains: true, send_trains: true, ..UdpOptions::LISTENER };
-const APART: UdpOptions = UdpOptions { receive_trains: false, send_trains: false, ..UdpOptions::LISTENER };
+const TOGETHER: UdpOptions =
+    UdpOptions { receive_trains: Trains::Always, send_trains: true, ..UdpOptions::LISTENER };
+const APART: UdpOptions =
+    UdpOptions { receive_trains: Trains::Never, send_trains: false, ..UdpOptions::LISTENER };
 
 fn bind(ip: &str, options: &UdpOptions) -> UdpSocket {
     UdpSocket::bind(SocketAddr::new(ip.parse().unwrap(), 0), options).unwrap()

@@ -69,21 +69,25 @@ fn a_reply_leaves_from_the_address_the_request_came_to() {
     }
 }
 
+/// Those that are bound to one address have nothing to report, and nothing to choose.
 #[test]
 fn a_socket_of_one_family_reports_and_chooses_addresses_too() {
-    for ip in ["127.0.0.1", "::1"] {
-        let server = UdpSocket::bind(SocketAddr::new(ip.parse().unwrap(), 0), &UdpOptions::LISTENER).unwrap();
+    for (bound, ip) in [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("127.0.0.1", "127.0.0.1"), ("::1", "::1")] {
+        let options = UdpOptions { dual_stack: false, ..UdpOptions::LISTENER };
+        let server = UdpSocket::bind(SocketAddr::new(bound.parse().unwrap(), 0), &options).unwrap();
+        let address = loopback(&server, ip);
         let client = std_socket(&SocketAddr::new(ip.parse().unwrap(), 0).to_string());
-        client.send_to(b"ping", server.local_addr()).unwrap();
+        client.send_to(b"ping", address).unwrap();
         let mut arena = Arena::new(1);
         let slots = receive(&server, &mut arena, 1);
         let packet = arena.packet(slots[0]);
-        assert_eq!(packet.to, Some(ip.parse().unwrap()));
+        assert_eq!(packet.to, (bound != ip).then_some(address.ip()));
         let mut queue = SendQueue::new(1);
-        queue.push(Outgoing { from: packet.to, ..out(Span::payload(slots[0], 0, 4), packet.from) });
+        let from = Some(address.ip());
+        queue.push(Outgoing { from, ..out(Span::payload(slots[0], 0, 4), packet.from) });
         assert_eq!(queue.flush(&arena, |_| Some(&server)).sent, 1);
         let mut buffer = [0; 16];
-        assert_eq!(client.recv_from(&mut buffer).unwrap(), (4, server.local_addr()));
+        assert_eq!(client.recv_from(&mut buffer).unwrap(), (4, address));
     }
 }
 

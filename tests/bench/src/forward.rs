@@ -7,7 +7,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum};
-use net::{Arena, Events, Interest, Outgoing, Poller, SendQueue, Slot, Span, Token, UdpOptions, UdpSocket};
+use net::{
+    Arena, Events, Interest, Outgoing, Poller, SendQueue, Slot, Span, Token, Trains, UdpOptions, UdpSocket,
+};
 
 use crate::place;
 
@@ -60,12 +62,16 @@ struct Forwarder {
 /// # Errors
 /// Whatever the kernel answers to opening and polling sockets.
 pub fn run(settings: Settings, ready: impl FnOnce(SocketAddr) -> io::Result<()>) -> io::Result<()> {
-    let options =
-        UdpOptions { reuse_port: false, packet_info: false, receive_trains: true, ..UdpOptions::LISTENER };
+    let options = UdpOptions {
+        reuse_port: false,
+        packet_info: false,
+        receive_trains: Trains::Always,
+        ..UdpOptions::LISTENER
+    };
     let bind = |options: &UdpOptions| UdpSocket::bind(place::server(0), options);
     let front = bind(&options)?;
     let back = (0..settings.sockets)
-        .map(|_| bind(&UdpOptions { receive_trains: true, ..UdpOptions::RELAY }))
+        .map(|_| bind(&UdpOptions { receive_trains: Trains::Always, ..UdpOptions::RELAY }))
         .collect::<io::Result<Vec<_>>>()?;
     let poller = Poller::new()?;
     for (socket, number) in std::iter::once(&front).chain(&back).zip(0..) {

@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use net::{
-    Arena, Event, Events, Flush, Interest, Outgoing, Poller, Read, SendQueue, Slot, Span, Token, UdpOptions,
-    UdpSocket,
+    Arena, Event, Events, Flush, Interest, Outgoing, Poller, Read, SendQueue, Slot, Span, Token, Trains,
+    UdpOptions, UdpSocket,
 };
 use stun::frame::{self, Frame};
 
@@ -109,7 +109,7 @@ impl Wires {
     pub fn new(trains: bool) -> io::Result<Self> {
         let options = UdpOptions {
             reuse_port: false,
-            receive_trains: trains,
+            receive_trains: if trains { Trains::Always } else { Trains::Never },
             send_trains: trains,
             ..UdpOptions::LISTENER
         };

@@ -59,7 +59,7 @@ impl Batch {
 
     /// Sends datagrams of one socket, in order, in trains as far as the kernel takes them.
     pub(super) fn send(&mut self, mut run: Run<'_>, arena: &Arena, socket: &UdpSocket) -> Sent {
-        if let Some((span, to)) = run.plain() {
+        if let Some((span, to)) = run.plain(socket) {
             return send_alone(arena.bytes(span), to, socket);
         }
         let mut total = Sent::default();
@@ -142,7 +142,7 @@ impl Batch {
             header.msg_hdr.msg_iov = own.as_mut_ptr();
             header.msg_hdr.msg_iovlen = own.len() as _;
             let mut writer = control.writer();
-            if let Some(from) = outgoing.from {
+            if let Some(from) = outgoing.from.filter(|_| socket.chooses_source()) {
                 writer.source(from, ipv6);
             }
             if train.datagrams > 1 {

@@ -18,6 +18,7 @@
 mod inbound;
 mod index;
 
+use std::cell::Cell;
 use std::hash::BuildHasher as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -68,6 +69,9 @@ pub struct Forwarding {
     by_peer: Index,
     permissions: Slab<Permission>,
     by_ip: Index,
+    /// The channels that the last data came on from a client, and from a peer.
+    last_from_client: Cell<u32>,
+    last_from_peer: Cell<u32>,
 }
 
 /// One end of the relay: the client's.
@@ -137,12 +141,10 @@ impl Forwarding {
         number: ChannelNumber,
         now: Instant,
     ) -> Result<ToPeer, DropReason> {
-        let hash = self.hash.hash_one((client, number));
-        let found = self.by_number.find(hash, |key| {
-            let channel = &self.channels[key as usize];
-            channel.number == number && self.client_of(channel.slot) == Some(client)
-        });
-        let Some(channel) = found.map(|key| &self.channels[key as usize]) else {
+        let is_it =
+            |channel: &Channel| channel.number == number && self.client_of(channel.slot) == Some(client);
+        let hash = || self.hash.hash_one((client, number));
+        let Some(channel) = self.find_channel(&self.last_from_client, &self.by_number, hash, is_it) else {
             self.live_relay(client, now)?;
             return Err(DropReason::UnboundChannel);
         };
@@ -234,7 +236,26 @@ impl Forwarding {
     }
 
     fn channel_to(&self, slot: u32, peer: PeerAddr) -> Option<&Channel> {
-        self.channel_key_by_peer(slot, peer).map(|key| self.channel(key))
+        let is_it = |channel: &Channel| channel.slot == slot && channel.peer == peer;
+        let hash = || self.hash.hash_one((slot, peer));
+        self.find_channel(&self.last_from_peer, &self.by_peer, hash, is_it)
+    }
+
+    /// Looks at the entry found last time first: the datagrams of a burst have one way.
+    fn find_channel(
+        &self,
+        last: &Cell<u32>,
+        index: &Index,
+        hash: impl FnOnce() -> u64,
+        is_it: impl Fn(&Channel) -> bool,
+    ) -> Option<&Channel> {
+        let entry = |key: u32| self.channels.get(key as usize).filter(|channel| is_it(channel));
+        if let Some(channel) = entry(last.get()) {
+            return Some(channel);
+        }
+        let found = index.find(hash(), |key| entry(key).is_some())?;
+        last.set(found);
+        entry(found)
     }
 
     fn relay(&self, slot: u32) -> Option<&Relay> {
@@ -294,6 +315,8 @@ impl Forwarding {
             by_peer: Index::default(),
             permissions: Slab::new(),
             by_ip: Index::default(),
+            last_from_client: Cell::default(),
+            last_from_peer: Cell::default(),
         }
     }
 
