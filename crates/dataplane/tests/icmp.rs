@@ -4,9 +4,9 @@
 mod common;
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 
 use common::{Gateway, Text, cluster, echo, static_user};
+use kit::host::{Host, in_own_network, run};
 use kit::{AllocateOptions, Deadline, EchoPeer, Event, Part, TurnClient};
 use stun::attribute::{DontFragment, Family, Icmp, XorPeerAddress, types};
 use stun::{Class, Method, TransactionId, Writer};
@@ -91,77 +91,28 @@ fn nobody_is_told_anything_unless_it_is_asked_for() {
 
 // === A router ===
 
-const INSIDE: &str = "STUNNER_TEST_INSIDE";
-
-/// Runs this test once more in a network of its own, which dies with it. True inside.
-fn inside(netns: &Part, test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let mut command = netns.command("netns");
-    command.arg("--net").arg(std::env::current_exe().unwrap()).args([test, "--exact", "--nocapture"]);
-    let output = command.env(INSIDE, "1").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("1 passed"), "{said}");
-    false
-}
-
 /// A second machine, which is to lead to 10.8.0.0/16 and does not, and to 10.9.0.0/16 by a link of 1280 bytes only.
-struct Router(Child);
-
-impl Router {
-    fn start(netns: &Part) -> Self {
-        let mut idle = netns.command("netns");
-        idle.args(["--net", "cat"]).stdin(Stdio::piped()).stdout(Stdio::null());
-        let router = Self(idle.spawn().unwrap());
-        let id = router.0.id().to_string();
-        let network = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
-        let deadline = Deadline::default();
-        while network(&id) == network("self") {
-            assert!(deadline.left().is_some(), "the router has no network of its own");
-            std::thread::yield_now();
-        }
-        let ip = |arguments: &str| done(netns.command("ip").args(arguments.split(' ')));
+fn router(netns: &Part) -> Host {
+    let router = Host::start(netns);
+    let ip = |arguments: &str| run(netns, &format!("ip {arguments}"));
+    ip("link set lo up");
+    ip("link add a0 type veth peer name b0");
+    ip(&format!("link set b0 netns {}", router.id()));
+    ip("addr add 10.7.0.1/24 dev a0");
+    ip("link set a0 up");
+    ip("route add default via 10.7.0.2");
+    router.inside(|| {
         ip("link set lo up");
-        ip("link add a0 type veth peer name b0");
-        ip(&format!("link set b0 netns {id}"));
-        ip("addr add 10.7.0.1/24 dev a0");
-        ip("link set a0 up");
-        ip("route add default via 10.7.0.2");
-        let at_router = |program: &[&str]| {
-            done(netns.command("nsenter").arg(format!("--net=/proc/{id}/ns/net")).args(program));
-        };
-        for arguments in [
-            "link set lo up",
-            "addr add 10.7.0.2/24 dev b0",
-            "link set b0 up",
-            "link add d0 mtu 1280 type veth peer name d1",
-            "addr add 10.9.0.1/16 dev d0",
-            "link set d0 up",
-            "link set d1 up",
-            "route add unreachable 10.8.0.0/16",
-        ] {
-            let words: Vec<_> = std::iter::once("ip").chain(arguments.split(' ')).collect();
-            at_router(&words);
-        }
-        at_router(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
-        router
-    }
-}
-
-impl Drop for Router {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[track_caller]
-fn done(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        ip("addr add 10.7.0.2/24 dev b0");
+        ip("link set b0 up");
+        ip("link add d0 mtu 1280 type veth peer name d1");
+        ip("addr add 10.9.0.1/16 dev d0");
+        ip("link set d0 up");
+        ip("link set d1 up");
+        ip("route add unreachable 10.8.0.0/16");
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+    });
+    router
 }
 
 /// A Send indication that must not be fragmented.
@@ -181,10 +132,10 @@ fn unfragmented(peer: SocketAddr, len: usize) -> Vec<u8> {
 fn a_client_learns_from_routers_on_the_way_what_is_too_long_and_where_there_is_no_way() {
     let Some(netns) = kit::need("netns") else { return };
     let name = "a_client_learns_from_routers_on_the_way_what_is_too_long_and_where_there_is_no_way";
-    if !inside(&netns, name) {
+    if !in_own_network(&netns, name) {
         return;
     }
-    let _router = Router::start(&netns);
+    let _router = router(&netns);
     let gateway = Gateway::start(&text("icmp_errors: true"));
     let mut client = gateway.udp();
     client.allocate().unwrap();

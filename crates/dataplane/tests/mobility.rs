@@ -4,9 +4,8 @@
 mod common;
 
 use common::{Gateway, Text, code, echo};
-use kit::{Answer, EchoPeer, Failure, Request, TurnClient};
-use stun::Method;
-use stun::attribute::{Lifetime, RequestedTransport, XorRelayedAddress, types};
+use kit::{EchoPeer, TurnClient};
+use stun::attribute::XorRelayedAddress;
 
 /// With four workers, eight moves all within one are as good as impossible.
 const WORKERS: usize = 4;
@@ -23,30 +22,16 @@ fn text(mobility: bool) -> Text {
     text.listeners(&listeners)
 }
 
-fn ticket(answer: &Answer) -> Vec<u8> {
-    answer.message().raw(types::MOBILITY_TICKET).unwrap().to_vec()
-}
-
-fn allocate(client: &mut TurnClient) -> Result<Answer, Failure> {
-    let request = Request::new(Method::Allocate).with(RequestedTransport::UDP);
-    client.request(&request.with_raw(types::MOBILITY_TICKET, b""))
-}
-
-fn refresh(client: &mut TurnClient, ticket: &[u8]) -> Result<Answer, Failure> {
-    let request = Request::new(Method::Refresh).with(Lifetime(600));
-    client.request(&request.with_raw(types::MOBILITY_TICKET, ticket))
-}
-
 fn moves(gateway: &Gateway, client: impl Fn() -> TurnClient) {
     let peer = EchoPeer::start();
     let mut before = client();
-    let answer = allocate(&mut before).unwrap();
+    let answer = before.allocate_mobile().unwrap();
     let relayed = answer.expect::<XorRelayedAddress>().0;
-    let mut ticket = ticket(&answer);
+    let mut ticket = answer.ticket();
     before.channel_bind(0x4000, peer.address()).unwrap();
     for _ in 0..MOVES {
         let mut after = client();
-        ticket = self::ticket(&refresh(&mut after, &ticket).unwrap());
+        ticket = after.refresh_mobile(&ticket).unwrap().ticket();
         // Both places are good until data comes from the new one.
         echo(&mut before, 0x4000, 2);
         after.channel_bind(0x4000, peer.address()).unwrap();
@@ -62,7 +47,7 @@ fn moves(gateway: &Gateway, client: impl Fn() -> TurnClient) {
     before.refresh(0).unwrap();
     gateway.await_allocations(0);
     // Where it was last it may have another one.
-    allocate(&mut before).unwrap();
+    before.allocate_mobile().unwrap();
     before.channel_bind(0x4000, peer.address()).unwrap();
     echo(&mut before, 0x4000, 2);
     before.refresh(0).unwrap();
@@ -86,11 +71,11 @@ fn a_connection_that_is_lost_is_followed_by_the_next_one() {
     let gateway = Gateway::with_workers(&text(true), WORKERS);
     let peer = EchoPeer::start();
     let mut client = gateway.tcp();
-    let mut ticket = ticket(&allocate(&mut client).unwrap());
+    let mut ticket = client.allocate_mobile().unwrap().ticket();
     client.channel_bind(0x4000, peer.address()).unwrap();
     for _ in 0..MOVES {
         let mut next = gateway.tcp();
-        ticket = self::ticket(&refresh(&mut next, &ticket).unwrap());
+        ticket = next.refresh_mobile(&ticket).unwrap().ticket();
         // Its end, and not data, is what completes the move.
         drop(client);
         client = next;
@@ -108,15 +93,15 @@ fn moved_clients_of_several_workers_reach_each_other() {
     let mut calls: Vec<_> = (0..2)
         .map(|_| {
             let mut client = gateway.udp();
-            let answer = allocate(&mut client).unwrap();
-            (client, answer.expect::<XorRelayedAddress>().0, ticket(&answer))
+            let answer = client.allocate_mobile().unwrap();
+            (client, answer.expect::<XorRelayedAddress>().0, answer.ticket())
         })
         .collect();
     let relayed = [calls[0].1, calls[1].1];
     for round in 0..MOVES {
         let at = round % 2;
         let mut moved = gateway.udp();
-        let ticket = ticket(&refresh(&mut moved, &calls[at].2).unwrap());
+        let ticket = moved.refresh_mobile(&calls[at].2).unwrap().ticket();
         (calls[at].0, calls[at].2) = (moved, ticket);
         for (own, other) in [(0, 1), (1, 0)] {
             calls[own].0.channel_bind(0x4000, relayed[other]).unwrap();
@@ -134,9 +119,9 @@ fn moved_clients_of_several_workers_reach_each_other() {
 fn tickets_are_given_and_taken_only_where_that_is_configured() {
     let gateway = Gateway::with_workers(&text(false), WORKERS);
     for mut client in [gateway.udp(), gateway.tcp()] {
-        assert_eq!(code(allocate(&mut client)), 405);
+        assert_eq!(code(client.allocate_mobile()), 405);
         client.allocate().unwrap();
-        assert_eq!(code(refresh(&mut client, &[1; 16])), 405);
+        assert_eq!(code(client.refresh_mobile(&[1; 16])), 405);
         client.refresh(0).unwrap();
     }
     // A ticket that nobody has given, for each of the workers.
@@ -144,7 +129,7 @@ fn tickets_are_given_and_taken_only_where_that_is_configured() {
     for first in 0..=WORKERS as u8 {
         for mut client in [gateway.udp(), gateway.tcp()] {
             let guess: Vec<_> = std::iter::once(first).chain([7; 15]).collect();
-            assert_eq!(code(refresh(&mut client, &guess)), 437);
+            assert_eq!(code(client.refresh_mobile(&guess)), 437);
             assert_eq!(client.binding().unwrap(), client.local());
             client.allocate().unwrap();
         }

@@ -18,16 +18,18 @@ struct Summary {
 fn run(coturn: &Part, gateway: &Gateway, flags: &[&str]) -> Summary {
     // With RTCP the client sends to the next port too, on which the echo server listens by itself.
     let peer = free_port();
+    let address = gateway.plain.ip();
     let mut echo = coturn.command("turnutils_peer");
-    echo.args(["-L", "127.0.0.1", "-p", &peer.to_string()]);
+    echo.args(["-L", &address.to_string(), "-p", &peer.to_string()]);
     let _echo = Process::spawn(echo);
 
     let server = if flags.contains(&"-S") { gateway.secure } else { gateway.plain };
     let mut client = coturn.command("turnutils_uclient");
-    client.args(["-u", USERNAME, "-w", PASSWORD, "-e", "127.0.0.1", "-l", "170"]);
+    client.args(["-u", USERNAME, "-w", PASSWORD, "-e", &address.to_string(), "-l", "170"]);
     client.args([format!("-r{peer}"), format!("-p{}", server.port())]);
+    client.args(address.is_ipv6().then_some("-x"));
     client.args([format!("-m{CLIENTS}"), format!("-n{MESSAGES}"), "-z2".to_owned()]);
-    client.args(flags).arg(server.ip().to_string());
+    client.args(flags).arg(address.to_string());
     let lines = Process::run(client, Deadline::default());
     let last = |word: &str| {
         let line = lines.iter().rev().find(|line| line.contains(word));
@@ -48,8 +50,16 @@ fn number_after(line: &str, mark: &str) -> usize {
 }
 
 fn nothing_is_lost(flags: &[&str]) {
+    nothing_is_lost_at(Gateway::start, flags);
+}
+
+fn nothing_is_lost_over_ipv6(flags: &[&str]) {
+    nothing_is_lost_at(Gateway::over_ipv6, flags);
+}
+
+fn nothing_is_lost_at(start: fn() -> Gateway, flags: &[&str]) {
     let Some(coturn) = need("coturn") else { return };
-    let gateway = Gateway::start();
+    let gateway = start();
     let summary = run(&coturn, &gateway, flags);
     assert_eq!(summary.lost, 0, "{flags:?}: {summary:?}");
     assert_eq!(summary.received, summary.sent, "{flags:?}: {summary:?}");
@@ -58,9 +68,9 @@ fn nothing_is_lost(flags: &[&str]) {
 
 /// Over TLS this client loses messages with its own server too: it forgets a record that was decrypted together
 /// with the one it read. So it is one client, in no hurry, and some of what it sends must come back.
-fn tls_works(flags: &[&str]) {
+fn tls_works(start: fn() -> Gateway, flags: &[&str]) {
     let Some(coturn) = need("coturn") else { return };
-    let gateway = Gateway::start();
+    let gateway = start();
     let summary = run(&coturn, &gateway, &[flags, &["-m1", "-z20"]].concat());
     assert_eq!(summary.sent, MESSAGES, "{flags:?}: {summary:?}");
     assert!(summary.received > MESSAGES / 2, "{flags:?}: {summary:?}");
@@ -78,7 +88,7 @@ fn indications_over_tcp() {
 
 #[test]
 fn indications_over_tls() {
-    tls_works(&["-s", "-c", "-t", "-S"]);
+    tls_works(Gateway::start, &["-s", "-c", "-t", "-S"]);
 }
 
 #[test]
@@ -98,12 +108,47 @@ fn channels_over_tcp() {
 
 #[test]
 fn channels_over_tls() {
-    tls_works(&["-c", "-t", "-S"]);
+    tls_works(Gateway::start, &["-c", "-t", "-S"]);
 }
 
 #[test]
 fn channels_over_dtls() {
     nothing_is_lost(&["-c", "-S"]);
+}
+
+#[test]
+fn ipv6_indications_over_udp() {
+    nothing_is_lost_over_ipv6(&["-s", "-c"]);
+}
+
+#[test]
+fn ipv6_channels_over_udp() {
+    nothing_is_lost_over_ipv6(&["-c"]);
+}
+
+#[test]
+fn ipv6_channels_over_tcp() {
+    nothing_is_lost_over_ipv6(&["-c", "-t"]);
+}
+
+#[test]
+fn ipv6_channels_over_tls() {
+    tls_works(Gateway::over_ipv6, &["-c", "-t", "-S"]);
+}
+
+#[test]
+fn ipv6_channels_over_dtls() {
+    nothing_is_lost_over_ipv6(&["-c", "-S"]);
+}
+
+#[test]
+fn ipv6_client_to_client_over_udp() {
+    nothing_is_lost_over_ipv6(&["-y", "-c"]);
+}
+
+#[test]
+fn ipv6_tcp_relays() {
+    nothing_is_lost_over_ipv6(&["-t", "-T"]);
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub fn run(part: &Part, line: &str) {
 pub struct Host(Child);
 
 impl Host {
+    /// Starts one.
     #[track_caller]
     pub fn start(netns: &Part) -> Self {
         let mut idle = netns.command("netns");

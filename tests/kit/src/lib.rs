@@ -11,6 +11,7 @@
 pub mod allocations;
 mod clock;
 mod echo;
+pub mod host;
 mod part;
 mod place;
 mod port;

@@ -26,7 +26,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use stun::attribute::{
-    ConnectionId, Data, ErrorCode, Icmp, Lifetime, XorMappedAddress, XorPeerAddress, XorRelayedAddress,
+    ConnectionId, Data, ErrorCode, Icmp, Lifetime, RequestedTransport, XorMappedAddress, XorPeerAddress,
+    XorRelayedAddress, types,
 };
 use stun::{ChannelData, ChannelNumber, Class, Key, Message, Method, TransactionId};
 
@@ -194,6 +195,18 @@ impl TurnClient {
         Ok(answer.expect::<Lifetime>().0)
     }
 
+    /// Asks for a UDP relay that may move, and a ticket for it (RFC 8016).
+    pub fn allocate_mobile(&mut self) -> Result<Answer, Failure> {
+        let request = Request::new(Method::Allocate).with(RequestedTransport::UDP);
+        self.request(&request.with_raw(types::MOBILITY_TICKET, b""))
+    }
+
+    /// Takes over the relay that the ticket is for, and gets the next ticket.
+    pub fn refresh_mobile(&mut self, ticket: &[u8]) -> Result<Answer, Failure> {
+        let request = Request::new(Method::Refresh).with(Lifetime(600));
+        self.request(&request.with_raw(types::MOBILITY_TICKET, ticket))
+    }
+
     /// Asks for leave to exchange data with the peer's IP address.
     pub fn create_permission(&mut self, peer: SocketAddr) -> Result<(), Failure> {
         self.create_permissions(&[peer])
@@ -210,7 +223,7 @@ impl TurnClient {
     pub fn channel_bind(&mut self, channel: u16, peer: SocketAddr) -> Result<(), Failure> {
         let [high, low] = channel.to_be_bytes();
         let request = Request::new(Method::ChannelBind)
-            .with_raw(stun::attribute::types::CHANNEL_NUMBER, &[high, low, 0, 0])
+            .with_raw(types::CHANNEL_NUMBER, &[high, low, 0, 0])
             .with(XorPeerAddress(peer));
         self.request(&request)?;
         self.channels.insert(channel, peer);
@@ -322,8 +335,7 @@ impl TurnClient {
     #[track_caller]
     pub fn send(&mut self, peer: SocketAddr, data: &[u8]) {
         let request = Request::new(Method::Send).with(XorPeerAddress(peer));
-        let packet =
-            request.with_raw(stun::attribute::types::DATA, data).write_indication(self.transactions.next());
+        let packet = request.with_raw(types::DATA, data).write_indication(self.transactions.next());
         self.send_raw(&packet);
     }
 

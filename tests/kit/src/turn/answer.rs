@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::{error, fmt};
 
-use stun::attribute::{Attribute, Icmp, Nonce, Realm, UnknownAttributes};
-use stun::{Message, attribute};
+use stun::Message;
+use stun::attribute::{Attribute, Icmp, Nonce, Realm, UnknownAttributes, types};
 
 use super::{Closed, error_code};
 
@@ -95,6 +95,12 @@ impl Answer {
         Message::parse(&self.0).expect("was parsed when it arrived")
     }
 
+    /// The ticket that takes a relay along (RFC 8016).
+    #[track_caller]
+    pub fn ticket(&self) -> Vec<u8> {
+        self.message().raw(types::MOBILITY_TICKET).unwrap_or_else(|| panic!("no ticket: {self:?}")).to_vec()
+    }
+
     /// The bytes as they arrived.
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -107,9 +113,7 @@ impl Answer {
     #[track_caller]
     pub fn get<'a, A: Attribute<'a>>(&'a self) -> Option<A> {
         let found = self.message().get::<A>();
-        found.unwrap_or_else(|why| {
-            panic!("{} is malformed ({why:?}): {self:?}", attribute::types::Display(A::TYPE))
-        })
+        found.unwrap_or_else(|why| panic!("{} is malformed ({why:?}): {self:?}", types::Display(A::TYPE)))
     }
 
     /// The attribute of this type, which must be there.
@@ -118,7 +122,7 @@ impl Answer {
     /// It is not there, or cannot be read.
     #[track_caller]
     pub fn expect<'a, A: Attribute<'a>>(&'a self) -> A {
-        let name = attribute::types::Display(A::TYPE);
+        let name = types::Display(A::TYPE);
         self.get().unwrap_or_else(|| panic!("no {name} in {self:?}"))
     }
 
