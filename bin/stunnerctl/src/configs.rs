@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use cds::{Event, Scope};
-use tokio::signal::unix::{SignalKind, signal};
+use signals::Signals;
 
 use crate::{
     cli::{ConfigArguments, Global},
@@ -31,12 +31,11 @@ pub(crate) async fn run(global: &Global, arguments: &ConfigArguments) -> anyhow:
         return configs.iter().try_for_each(|config| printer.config(&mut out, config));
     }
     let mut watch = cds::watch(&origin, scope, options)?;
-    let mut terminated = signal(SignalKind::terminate())?;
+    let mut signals = Signals::new()?;
     loop {
         let event = tokio::select! {
             event = watch.next() => event,
-            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
-            _ = terminated.recv() => return Ok(()),
+            () = signals.next() => return Ok(()),
         };
         match event {
             Some(Event::Config(config)) if is_wanted(&config.admin.name) => {

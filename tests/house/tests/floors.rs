@@ -31,7 +31,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("stunnerd", &["dataplane", "cds", "config", "flags", "logs", "signals"]),
     ("stunner-operator", &["operator", "gateway", "cds", "config", "flags", "logs", "signals"]),
     ("stunner-auth", &["auth", "cds", "config", "flags", "logs", "signals"]),
-    ("stunnerctl", &["client", "whip", "reach", "cds", "gateway", "config", "flags", "logs"]),
+    ("stunnerctl", &["client", "whip", "reach", "cds", "gateway", "config", "flags", "logs", "signals"]),
     ("turncat", &["client", "reach", "cds", "config", "flags", "logs", "signals"]),
     ("health", &[]),
     ("icetester", &["client", "whip", "config", "flags", "logs", "signals"]),
