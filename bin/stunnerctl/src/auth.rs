@@ -52,9 +52,7 @@ async fn find(world: &World, arguments: &AuthArguments) -> anyhow::Result<(Serve
     let remedy = "is it installed? Name another namespace with --auth-service-namespace, or the service itself with \
                   --auth-server-address";
     let namespace = arguments.auth_service_namespace.as_deref();
-    let pod = cluster.pod("authentication service", reach::AUTH, namespace, remedy).await?;
-    let server = Server { tls: false, host: pod.name().to_owned(), port, path: String::new() };
-    Ok((server, Access { dial: Some(pod.dial(port)), ..Access::default() }))
+    Ok(cluster.pod("authentication service", reach::AUTH, namespace, remedy).await?.server(port))
 }
 
 fn target(global: &Global, world: &World, arguments: &AuthArguments) -> String {

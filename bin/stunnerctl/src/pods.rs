@@ -32,8 +32,8 @@ impl Dataplane {
     }
 
     fn of_pod(pod: &Pod, port: u16) -> Self {
-        let server = Server { tls: false, host: pod.name().to_owned(), port, path: String::new() };
-        Self::new(pod.id(), server, Access { dial: Some(pod.dial(port)), ..Access::default() })
+        let (server, access) = pod.server(port);
+        Self::new(pod.id(), server, access)
     }
 
     /// Whether it is in a cluster.

@@ -1,6 +1,10 @@
 use std::{io, sync::Arc};
 
-use cds::access::{Connection, Dial};
+use cds::{
+    Access,
+    access::{Connection, Dial},
+    origin::Server,
+};
 use k8s_openapi::api::core::v1 as core;
 use kube::Api;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional, duplex};
@@ -72,8 +76,14 @@ impl Pod {
         Ok(Box::new(ours))
     }
 
-    /// The same, again and again.
-    pub fn dial(&self, port: u16) -> Dial {
+    /// A server at a port of the pod, by the pod's name, and the way there.
+    pub fn server(&self, port: u16) -> (Server, Access) {
+        let server = Server { tls: false, host: self.name.clone(), port, path: String::new() };
+        (server, Access { dial: Some(self.dial(port)), ..Access::default() })
+    }
+
+    /// Connections to a port of the pod, as [`Self::connect`] opens one.
+    fn dial(&self, port: u16) -> Dial {
         let pod = self.clone();
         Arc::new(move || {
             let pod = pod.clone();
