@@ -4,11 +4,12 @@ use std::{
     ffi::OsStr,
     io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use cds::{License, Store, server::Server};
 use config::{Auth, AuthKind, Cluster, Config, Credentials, Listener, NODE_ADDRESS_PLACEHOLDER, Protocol};
+use kit::Running;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -304,16 +305,6 @@ fn a_server_that_is_named_goes_before_a_cluster_that_cannot_be_used() {
     std::fs::create_dir(place.home.path().join(".kube")).unwrap();
     std::fs::write(place.home.path().join(".kube").join("config"), "").unwrap();
     assert!(place.fail("config").1.contains("--cds-server-address"));
-}
-
-/// A child that is gone when its test is.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

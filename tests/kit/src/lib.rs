@@ -24,7 +24,7 @@ pub use echo::{EchoPeer, TcpEchoPeer};
 pub use part::{Part, excuse, need};
 pub use place::{binary, cache, temp_dir, workspace};
 pub use port::{await_tcp, free_port};
-pub use process::Process;
+pub use process::{Process, Running};
 pub use turn::{
     AllocateOptions, Allocation, Answer, Closed, Credentials, Event, Failure, Refusal, Request, Stream,
     TurnClient, trusting_tls, trusting_tls_1_2,

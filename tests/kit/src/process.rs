@@ -181,6 +181,18 @@ impl Drop for Process {
     }
 }
 
+/// A child whose streams the test reads and writes by itself. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 impl Output {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no panic under the lock")

@@ -3,11 +3,11 @@
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use cluster::Kubelet;
-use kit::{Deadline, EchoPeer, Process};
+use kit::{Deadline, EchoPeer, Process, Running};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -141,16 +141,6 @@ Listener 2
     cluster.world.api.delete(&format!("v1/ConfigMap {name}/stunnerd-config"));
     let missing = cluster.fail(&format!("running-config {name}/stunnerd-config"));
     assert!(missing.contains(&format!("STUNner configmap {name}/stunnerd-config not found")), "{missing}");
-}
-
-/// A child that is gone when its test is.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
