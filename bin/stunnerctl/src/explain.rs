@@ -48,8 +48,7 @@ pub(crate) async fn run(global: &Global, arguments: &ExplainArguments) -> anyhow
 
 fn read(name: &str, answer: Result<String, Error>) -> anyhow::Result<Value> {
     match answer {
-        Ok(body) => serde_json::from_str(&body)
-            .with_context(|| format!("{name}: the answer is not JSON; is this a dataplane's health port?")),
+        Ok(body) => pods::document(&body).with_context(|| name.to_owned()),
         Err(Error::Status { status, .. }) if status.as_u16() == 404 => {
             bail!("{name} explains nothing; give the address of a dataplane's health port as --admin")
         }

@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use cds::{Access, Options, Timing, origin::Server};
 use reach::{Cluster, DATAPLANE, GATEWAY_NAME, GATEWAY_NAMESPACE, Pod};
+use serde_json::Value;
 
 use crate::{
     cli::{Dataplanes, Global},
@@ -101,6 +102,11 @@ async fn labelled(
         return Ok(pods);
     }
     Ok(cluster.pods(&format!("{DATAPLANE},!{GATEWAY_NAME}"), namespace).await?)
+}
+
+/// An answer as a value.
+pub(crate) fn document(body: &str) -> anyhow::Result<Value> {
+    serde_json::from_str(body).context("the answer is not JSON; is this a dataplane's health port?")
 }
 
 /// What each of them answers, in their order. They are asked at the same time, as some may be slow.

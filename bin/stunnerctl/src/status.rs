@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use anyhow::Context;
 use serde_json::Value;
 
 use crate::{
@@ -20,11 +19,7 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArguments) -> anyhow:
     let dataplanes = pods::find(global, address, &arguments.dataplanes).await?;
     let mut out = io::stdout().lock();
     for (name, answer) in pods::ask(dataplanes, "/status").await {
-        let document = answer.map_err(anyhow::Error::from).and_then(|body| {
-            serde_json::from_str::<Value>(&body)
-                .context("the answer is not JSON; is this a dataplane's health port?")
-        });
-        match document {
+        match answer.map_err(anyhow::Error::from).and_then(|body| pods::document(&body)) {
             Ok(document) => printer.document(
                 &mut out,
                 &document,
