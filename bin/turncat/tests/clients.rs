@@ -6,22 +6,11 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::process::{Output, Stdio};
 
 use cds::{Store, server::Server};
 use config::Config;
 use kit::{EchoPeer, PATIENCE, Process, free_port, temp_dir};
-use support::{EPHEMERAL, Gateway, Listening, STATIC, echo_tcp, echo_udp, turncat};
-
-/// Runs `turncat` with this on its standard input.
-fn pipe(arguments: &[&str], input: &[u8]) -> Output {
-    let mut command = turncat(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // It may end before it reads anything.
-    drop(child.stdin.take().unwrap().write_all(input));
-    child.wait_with_output().unwrap()
-}
+use support::{EPHEMERAL, Gateway, Listening, STATIC, echo_tcp, echo_udp, pipe, turncat};
 
 /// Exit code and standard error of a run that prints nothing else.
 #[track_caller]

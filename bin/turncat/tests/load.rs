@@ -1,5 +1,8 @@
 //! Load through `turncat`, as a traffic generator makes it: so many messages, a window of them on the way at a time,
 //! and every one comes back. `cargo test -p turncat --test load -- --nocapture` prints what was measured.
+//!
+//! The generator is our own: `iperf3` wants a TCP connection to the same peer beside the datagrams that it counts, and a
+//! relay for UDP carries none.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -8,7 +11,7 @@ use std::io::{Read as _, Write as _};
 use std::time::Instant;
 
 use kit::EchoPeer;
-use support::{Gateway, Listening, STATIC};
+use support::{Gateway, Listening, STATIC, Secure};
 
 const MESSAGES: usize = 10_000;
 const LEN: usize = 1000;
@@ -30,10 +33,9 @@ fn measured(what: &str, run: impl FnOnce()) {
     );
 }
 
-fn datagrams(transport: &str) {
-    let gateway = Gateway::start(STATIC);
+fn datagrams(transport: &str, server: &str, options: &[&str]) {
     let peer = EchoPeer::start();
-    let cat = Listening::start("udp://127.0.0.1:0", &gateway.uri(transport), &peer, &[]);
+    let cat = Listening::start("udp://127.0.0.1:0", server, &peer, options);
     let client = cat.udp_client();
     measured(&format!("UDP client, {transport} server"), || {
         let mut buffer = [0; 2 * LEN];
@@ -73,12 +75,20 @@ fn stream(transport: &str) {
 
 #[test]
 fn a_udp_client_over_udp() {
-    datagrams("udp");
+    let gateway = Gateway::start(STATIC);
+    datagrams("udp", &gateway.uri("udp"), &[]);
 }
 
 #[test]
 fn a_udp_client_over_tcp() {
-    datagrams("tcp");
+    let gateway = Gateway::start(STATIC);
+    datagrams("tcp", &gateway.uri("tcp"), &[]);
+}
+
+#[test]
+fn a_udp_client_over_dtls() {
+    let gateway = Secure::start(&rcgen::PKCS_ECDSA_P256_SHA256);
+    datagrams("dtls", &gateway.uri("turns udp"), &["--insecure"]);
 }
 
 #[test]

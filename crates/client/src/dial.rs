@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use net::DtlsTrust;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use rustls::pki_types::ServerName;
@@ -16,6 +17,7 @@ use turn::addr::{Family, Transport};
 use turn::client::{Client, End, Event, Settings};
 
 use crate::clock;
+use crate::dtls::{Failure, Session};
 use crate::login::Login;
 use crate::relay::{Incoming, Relay, RelayError};
 use crate::server::Server;
@@ -32,7 +34,7 @@ pub struct Dialer {
     pub server: Server,
     /// Who asks.
     pub login: Login,
-    /// Whom to believe, over TLS.
+    /// Whom to believe, over TLS and DTLS.
     pub trust: Trust,
     /// The family of the relayed address.
     pub family: Family,
@@ -61,8 +63,8 @@ pub enum DialError {
         /// What went wrong.
         source: io::Error,
     },
-    /// TLS cannot be set up.
-    #[error("TLS with {server}: {problem}")]
+    /// TLS or DTLS cannot be set up.
+    #[error("{} with {server}: {problem}", protection(.server))]
     Tls {
         /// The server.
         server: Server,
@@ -93,12 +95,10 @@ pub enum DialError {
         /// The last one.
         server: Server,
     },
-    /// What is asked for cannot be done.
-    #[error("{server}: DTLS is not supported by this client; use UDP, TCP or TLS")]
-    Dtls {
-        /// The server.
-        server: Server,
-    },
+}
+
+fn protection(server: &Server) -> &'static str {
+    if server.transport == Transport::Dtls { "DTLS" } else { "TLS" }
 }
 
 impl Dialer {
@@ -128,9 +128,6 @@ impl Dialer {
     }
 
     async fn dial_server(&self, server: &Server, trust: &Trust) -> Result<Relay, DialError> {
-        if server.transport == Transport::Dtls {
-            return Err(DialError::Dtls { server: server.clone() });
-        }
         let not_found = |source| DialError::Resolve { host: server.host.clone(), source };
         let addresses = lookup_host((server.host.as_str(), server.port)).await.map_err(not_found)?;
         let mut last = not_found(io::Error::new(io::ErrorKind::NotFound, "the name has no addresses"));
@@ -183,29 +180,43 @@ impl Dialer {
 
 async fn connect(server: &Server, trust: &Trust, address: SocketAddr) -> Result<(Reader, Writer), DialError> {
     let failed = |source| DialError::Connect { server: server.clone(), address, source };
+    let bad = |problem: String| DialError::Tls { server: server.clone(), problem };
+    let name = || {
+        let name = trust.server_name.as_deref().unwrap_or(&server.host);
+        ServerName::try_from(name.to_owned())
+            .map_err(|_| bad(format!("{name:?} cannot be the name in a certificate")))
+    };
     match server.transport {
-        Transport::Udp | Transport::Dtls => {
-            let any: IpAddr = match address {
-                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-            };
-            let socket = UdpSocket::bind((any, 0)).await.map_err(failed)?;
-            socket.connect(address).await.map_err(failed)?;
-            Ok(wire::datagrams(socket))
+        Transport::Udp => Ok(wire::datagrams(connect_udp(address).await.map_err(failed)?, None)),
+        Transport::Dtls => {
+            let verifier = trust.verifier().map_err(|error| bad(error.to_string()))?;
+            let trust = DtlsTrust { verifier, name: name()?, time: Duration::from_secs(clock::unix()) };
+            let socket = connect_udp(address).await.map_err(failed)?;
+            match Session::open(&socket, trust).await {
+                Ok(session) => Ok(wire::datagrams(socket, Some(session))),
+                Err(Failure::Io(error)) => Err(failed(error)),
+                Err(Failure::Dtls(error)) => Err(bad(error.to_string())),
+            }
         }
         Transport::Tcp => Ok(wire::stream(Box::new(connect_tcp(address).await.map_err(failed)?))),
         Transport::Tls => {
-            let name = trust.server_name.as_deref().unwrap_or(&server.host);
-            let bad = |problem: String| DialError::Tls { server: server.clone(), problem };
-            let name = ServerName::try_from(name.to_owned())
-                .map_err(|_| bad(format!("{name:?} cannot be the name in a certificate")))?;
-            let config = trust.config().map_err(|error| bad(error.to_string()))?;
+            let (name, config) = (name()?, trust.config().map_err(|error| bad(error.to_string()))?);
             let tcp = connect_tcp(address).await.map_err(failed)?;
             let connector = TlsConnector::from(Arc::new(config));
             let tls = connector.connect(name, tcp).await.map_err(|error| bad(error.to_string()))?;
             Ok(wire::stream(Box::new(tls)))
         }
     }
+}
+
+async fn connect_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(address).await?;
+    Ok(socket)
 }
 
 async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {

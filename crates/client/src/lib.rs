@@ -1,4 +1,4 @@
-//! A TURN client on sockets: [`turn::client`] driven over UDP, TCP and TLS by tokio.
+//! A TURN client on sockets: [`turn::client`] driven over UDP, TCP, TLS and DTLS by tokio.
 //!
 //! - [`dial`]: from the name of a server to an allocation on it.
 //! - [`relay`]: sending and receiving through the allocation.
@@ -10,6 +10,7 @@
 
 mod clock;
 pub mod dial;
+mod dtls;
 pub mod login;
 pub mod probe;
 pub mod relay;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -19,13 +20,17 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// TLS 1.2 or 1.3 with these authorities and those that this machine trusts, or with anybody.
+    /// TLS 1.2 or 1.3 with whom [`Self::verifier`] believes.
     pub(crate) fn config(&self) -> Result<ClientConfig, rustls::Error> {
-        let builder = ClientConfig::builder();
+        let builder = ClientConfig::builder().dangerous();
+        Ok(builder.with_custom_certificate_verifier(self.verifier()?).with_no_client_auth())
+    }
+
+    /// These authorities and those that this machine trusts, or anybody.
+    pub(crate) fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
         if self.insecure {
-            let algorithms = builder.crypto_provider().signature_verification_algorithms;
-            let anybody = Arc::new(Anybody { algorithms });
-            return Ok(builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth());
+            let algorithms = ClientConfig::builder().crypto_provider().signature_verification_algorithms;
+            return Ok(Arc::new(Anybody { algorithms }));
         }
         let mut roots = RootCertStore::empty();
         let native = rustls_native_certs::load_native_certs();
@@ -36,7 +41,13 @@ impl Trust {
         for authority in &self.authorities {
             roots.add(authority.clone())?;
         }
-        Ok(builder.with_root_certificates(roots).with_no_client_auth())
+        if roots.is_empty() {
+            let problem =
+                "no certificate of an authority on this machine; install them (on Debian: ca-certificates)";
+            return Err(rustls::Error::General(problem.to_owned()));
+        }
+        let verifier = WebPkiServerVerifier::builder(Arc::new(roots)).build();
+        Ok(verifier.map_err(|error| rustls::Error::General(error.to_string()))?)
     }
 }
 

@@ -9,6 +9,8 @@ use stun::frame::{self, Frame};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::UdpSocket;
 
+use crate::dtls::Session;
+
 /// A connection as a stream of bytes.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -20,13 +22,14 @@ const ROOM: usize = if frame::MAX_FRAME_LEN > 65_536 { frame::MAX_FRAME_LEN } el
 pub(crate) struct Reader {
     source: Source,
     buffer: Box<[u8]>,
-    /// Of a stream, what has arrived: whole packets that were given out, and after them the rest.
+    /// Of a stream, and of a datagram with records, what has arrived: what was given out, and after it the rest.
     taken: usize,
     filled: usize,
 }
 
 enum Source {
     Datagrams(Arc<UdpSocket>),
+    Records(Arc<UdpSocket>, Session),
     Stream(ReadHalf<Box<dyn Stream>>),
 }
 
@@ -36,14 +39,26 @@ pub(crate) struct Writer {
 }
 
 enum Sink {
-    Datagrams { socket: Arc<UdpSocket>, waiting: VecDeque<Box<[u8]>> },
+    Datagrams { socket: Arc<UdpSocket>, waiting: VecDeque<Box<[u8]>>, sealing: Option<Sealing> },
     Stream { half: WriteHalf<Box<dyn Stream>>, waiting: Vec<u8>, written: usize },
 }
 
-pub(crate) fn datagrams(socket: UdpSocket) -> (Reader, Writer) {
+/// What encrypts packets, and the record that it made last.
+struct Sealing {
+    session: Session,
+    record: Vec<u8>,
+}
+
+/// UDP, in the clear or inside of DTLS.
+pub(crate) fn datagrams(socket: UdpSocket, session: Option<Session>) -> (Reader, Writer) {
     let socket = Arc::new(socket);
-    let sink = Sink::Datagrams { socket: Arc::clone(&socket), waiting: VecDeque::new() };
-    (Reader::new(Source::Datagrams(socket)), Writer { sink })
+    let source = match &session {
+        Some(session) => Source::Records(Arc::clone(&socket), session.clone()),
+        None => Source::Datagrams(Arc::clone(&socket)),
+    };
+    let sealing = session.map(|session| Sealing { session, record: Vec::new() });
+    let sink = Sink::Datagrams { socket, waiting: VecDeque::new(), sealing };
+    (Reader::new(source), Writer { sink })
 }
 
 pub(crate) fn stream(stream: Box<dyn Stream>) -> (Reader, Writer) {
@@ -60,14 +75,23 @@ impl Reader {
     /// Waits for the next packet and gives its place in [`Reader::bytes`], where it stays until the next call.
     pub(crate) async fn next(&mut self) -> io::Result<std::ops::Range<usize>> {
         loop {
-            if let Source::Datagrams(socket) = &self.source {
-                let len = socket.recv(&mut self.buffer).await?;
-                return Ok(0..len);
+            match &self.source {
+                Source::Datagrams(socket) => return Ok(0..socket.recv(&mut self.buffer).await?),
+                Source::Records(socket, session) => {
+                    let arrived = &mut self.buffer[..self.filled];
+                    if let Some(packet) = session.next(arrived, &mut self.taken)? {
+                        return Ok(packet);
+                    }
+                    self.filled = socket.recv(&mut self.buffer).await?;
+                    self.taken = 0;
+                }
+                Source::Stream(_) => {
+                    if let Some(packet) = self.frame()? {
+                        return Ok(packet);
+                    }
+                    self.fill().await?;
+                }
             }
-            if let Some(packet) = self.frame()? {
-                return Ok(packet);
-            }
-            self.fill().await?;
         }
     }
 
@@ -109,7 +133,11 @@ impl Writer {
     /// Sends a packet, or keeps it for [`Writer::flush`].
     pub(crate) fn push(&mut self, packet: &[u8]) -> io::Result<()> {
         match &mut self.sink {
-            Sink::Datagrams { socket, waiting } => {
+            Sink::Datagrams { socket, waiting, sealing } => {
+                let packet = match sealing {
+                    Some(Sealing { session, record }) => session.seal(packet, record)?,
+                    None => packet,
+                };
                 if waiting.is_empty() {
                     match socket.try_send(packet) {
                         Ok(_) => return Ok(()),
@@ -135,7 +163,7 @@ impl Writer {
     /// Waits until nothing waits.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         match &mut self.sink {
-            Sink::Datagrams { socket, waiting } => {
+            Sink::Datagrams { socket, waiting, .. } => {
                 while let Some(packet) = waiting.front() {
                     socket.send(packet).await?;
                     waiting.pop_front();
@@ -154,11 +182,17 @@ impl Writer {
         Ok(())
     }
 
-    /// Says goodbye on a stream.
+    /// Says goodbye, where there is a way to.
     pub(crate) async fn close(&mut self) -> io::Result<()> {
         self.flush().await?;
         match &mut self.sink {
-            Sink::Datagrams { .. } => Ok(()),
+            Sink::Datagrams { socket, sealing, .. } => {
+                let goodbye = sealing.as_ref().and_then(|sealing| sealing.session.close());
+                match goodbye {
+                    Some(goodbye) => socket.send(&goodbye).await.map(drop),
+                    None => Ok(()),
+                }
+            }
             Sink::Stream { half, .. } => half.shutdown().await,
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use client::{
     DialError, Dialer, End, Event, Failure, Incoming, Login, Refusal, Relay, Server, Transport, Trust,
 };
@@ -117,6 +118,52 @@ async fn echoes_over_tcp() {
     gateway.await_no_allocation().await;
 }
 
+/// A listener with DTLS, whose clients may reach 127.0.0.1, and who vouches for it.
+fn secure_gateway(algorithm: &'static rcgen::SignatureAlgorithm) -> (Gateway, CertificateDer<'static>) {
+    let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+    let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let [cert, key] = [certificate.pem(), key.serialize_pem()].map(|pem| BASE64_STANDARD.encode(pem));
+    let gateway = Gateway {
+        dataplane: Dataplane::start(Options { workers: 1, ..Options::default() }).unwrap(),
+        port: free_port(),
+    };
+    let text = format!(
+        "{{ version: v1, admin: {{ name: test/gateway, healthcheck_endpoint: '' }}, auth: {STATIC}, listeners: [\
+         {{ name: dtls, protocol: TURN-DTLS, address: 127.0.0.1, port: {}, routes: [peers], cert: {cert}, \
+         key: {key} }}], clusters: [{{ name: peers, endpoints: [127.0.0.1] }}] }}",
+        gateway.port
+    );
+    let config = Config::parse(&text, &|_: &str| None).unwrap();
+    gateway.dataplane.apply(&BTreeMap::from([("test/gateway".to_owned(), config)])).unwrap();
+    (gateway, certificate.der().clone())
+}
+
+#[tokio::test]
+async fn echoes_over_dtls_with_keys_of_every_kind() {
+    for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_RSA_SHA256]
+    {
+        let (gateway, authority) = secure_gateway(algorithm);
+        let trust = Trust { authorities: vec![authority], ..Trust::default() };
+        let dialer = Dialer { trust, ..gateway.dialer(Transport::Dtls) };
+        echoes(dialer.dial().await.unwrap()).await;
+        gateway.await_no_allocation().await;
+        let error = gateway.dialer(Transport::Dtls).dial().await.unwrap_err();
+        assert!(matches!(error, DialError::Tls { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_ends_a_dtls_session_is_noticed() {
+    let (gateway, authority) = secure_gateway(&rcgen::PKCS_ECDSA_P256_SHA256);
+    let trust = Trust { authorities: vec![authority], ..Trust::default() };
+    let mut relay = Dialer { trust, ..gateway.dialer(Transport::Dtls) }.dial().await.unwrap();
+    // Other listeners take the place of this one.
+    gateway.apply(STATIC, "127.0.0.1");
+    let error = timeout(PATIENCE, relay.next()).await.expect("an end").unwrap_err().to_string();
+    assert!(error.contains("the server ended the DTLS session"), "{error}");
+}
+
 #[tokio::test]
 async fn credentials_are_minted_from_a_shared_secret() {
     let gateway = Gateway::start("{ type: ephemeral, realm: r, credentials: { secret: s3cret } }");
@@ -160,9 +207,10 @@ async fn what_goes_wrong_is_named() {
     let error = Dialer { server, ..dialer.clone() }.dial().await.unwrap_err().to_string();
     assert!(error.contains("cannot find the server no such name"), "{error}");
 
-    let server = Server::new(Transport::Dtls, "127.0.0.1", 3478);
-    let error = Dialer { server, ..dialer }.dial().await.unwrap_err().to_string();
-    assert!(error.contains("DTLS is not supported"), "{error}");
+    let trust = Trust { server_name: Some("no name".to_owned()), ..Trust::default() };
+    let server = Server::new(Transport::Dtls, "127.0.0.1", gateway.port);
+    let error = Dialer { server, trust, ..dialer }.dial().await.unwrap_err().to_string();
+    assert!(error.contains("DTLS with turns:127.0.0.1:") && error.contains("cannot be the name"), "{error}");
 }
 
 #[tokio::test]
@@ -210,13 +258,19 @@ struct Coturn {
 
 impl Coturn {
     fn start(part: &kit::Part) -> Self {
+        Self::with_key(part, &rcgen::PKCS_ECDSA_P256_SHA256)
+    }
+
+    fn with_key(part: &kit::Part, algorithm: &'static rcgen::SignatureAlgorithm) -> Self {
         let (plain, secure, folder) = (free_port(), free_port(), temp_dir());
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let signed = rcgen::generate_simple_self_signed(["turn.example.org".to_owned()]).unwrap();
-        std::fs::write(path("cert"), signed.cert.pem()).unwrap();
-        std::fs::write(path("key"), signed.signing_key.serialize_pem()).unwrap();
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let params = rcgen::CertificateParams::new(["turn.example.org".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        std::fs::write(path("cert"), certificate.pem()).unwrap();
+        std::fs::write(path("key"), key.serialize_pem()).unwrap();
         let mut server = part.command("turnserver");
-        server.args(["-n", "--no-dtls", "--no-cli", "--lt-cred-mech", "--allow-loopback-peers"]);
+        server.args(["-n", "--no-cli", "--lt-cred-mech", "--allow-loopback-peers"]);
         server.args(["--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--realm=r", "--user=user:pass"]);
         server.args(["--log-file=stdout", "--simple-log"]);
         server.args([format!("--listening-port={plain}"), format!("--tls-listening-port={secure}")]);
@@ -227,8 +281,22 @@ impl Coturn {
             kit::await_tcp(SocketAddr::new(LOCALHOST, port));
         }
         kit::TurnClient::udp(SocketAddr::new(LOCALHOST, plain)).binding().unwrap();
-        let authority = signed.cert.der().clone();
+        let authority = certificate.der().clone();
         Self { _process: process, _folder: folder, plain, secure, authority }
+    }
+
+    /// Its last listener is there.
+    async fn await_dtls(&self) {
+        let server = Server::new(Transport::Dtls, "127.0.0.1", self.secure);
+        let trust = Trust { insecure: true, ..Trust::default() };
+        let dialer = Dialer { trust, ..Dialer::new(server, Login::fixed("user", "pass")) };
+        let there = async {
+            while let Err(error) = dialer.dial().await {
+                assert!(matches!(error, DialError::Connect { .. }), "{error}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, there).await.expect("a listener with DTLS");
     }
 }
 
@@ -249,7 +317,21 @@ async fn coturn_over_udp_and_tcp() {
 async fn coturn_over_tls_is_believed_by_its_certificate_only() {
     let Some(part) = need("coturn") else { return };
     let coturn = Coturn::start(&part);
-    let server = Server::new(Transport::Tls, "127.0.0.1", coturn.secure);
+    believed_by_its_certificate_only(&coturn, Transport::Tls).await;
+}
+
+#[tokio::test]
+async fn coturn_over_dtls_is_believed_by_its_certificate_only() {
+    let Some(part) = need("coturn") else { return };
+    for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_RSA_SHA256] {
+        let coturn = Coturn::with_key(&part, algorithm);
+        coturn.await_dtls().await;
+        believed_by_its_certificate_only(&coturn, Transport::Dtls).await;
+    }
+}
+
+async fn believed_by_its_certificate_only(coturn: &Coturn, transport: Transport) {
+    let server = Server::new(transport, "127.0.0.1", coturn.secure);
     let dialer = Dialer::new(server, Login::fixed("user", "pass"));
     let error = dialer.dial().await.unwrap_err().to_string();
     assert!(error.contains("certificate"), "{error}");

@@ -15,6 +15,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod client;
+mod connection;
 mod cookie;
 mod endpoint;
 mod handshake;
@@ -26,6 +27,7 @@ mod wire;
 
 use std::net::SocketAddr;
 
+pub use connection::{DtlsConnection, DtlsError, DtlsReceived, DtlsTrust};
 pub use endpoint::{DtlsEndpoint, DtlsEvent, Expired, HandshakeId};
 
 /// A client, as seen from a socket.

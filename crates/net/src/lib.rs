@@ -38,8 +38,8 @@ pub use buffer::{Arena, HEADROOM, Packet, Parts, SLOT_CAPACITY, Slot, Span};
 #[cfg(any(test, feature = "testing"))]
 pub use dtls::client::DtlsClient;
 pub use dtls::{
-    DTLS_BEHIND, DTLS_IN_FRONT, DTLS_LONGEST, DtlsEndpoint, DtlsEvent, DtlsPeer, Expired, HandshakeId,
-    dtls_record_len,
+    DTLS_BEHIND, DTLS_IN_FRONT, DTLS_LONGEST, DtlsConnection, DtlsEndpoint, DtlsError, DtlsEvent, DtlsPeer,
+    DtlsReceived, DtlsTrust, Expired, HandshakeId, dtls_record_len,
 };
 pub use icmp::IcmpError;
 pub use identity::{Identity, IdentityError};

@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use config::Config;
 use dataplane::{Dataplane, Options};
-use kit::{Deadline, EchoPeer, PATIENCE, Process, free_port};
+use kit::{Deadline, EchoPeer, PATIENCE, Process, free_port, temp_dir};
+use tempfile::TempDir;
 
 pub(crate) const STATIC: &str = "{ type: static, credentials: { username: user1, password: passwd1 } }";
 pub(crate) const EPHEMERAL: &str = "{ type: ephemeral, credentials: { secret: my-secret } }";
@@ -74,10 +76,68 @@ impl Gateway {
     }
 }
 
+/// A gateway with TLS and DTLS on one port, and a certificate for `turn.example.org` that nobody knows.
+pub(crate) struct Secure {
+    _dataplane: Dataplane,
+    port: u16,
+    /// With the certificate, `own.pem`, and one of somebody else, `other.pem`.
+    pub(crate) folder: TempDir,
+}
+
+impl Secure {
+    pub(crate) fn start(algorithm: &'static rcgen::SignatureAlgorithm) -> Self {
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let params = rcgen::CertificateParams::new(["turn.example.org".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let [cert, key] = [&certificate, &key.serialize_pem()].map(|pem| BASE64_STANDARD.encode(pem));
+        let port = free_port();
+        let listener = |protocol: &str| {
+            format!(
+                "{{ name: {protocol}, protocol: TURN-{protocol}, address: 127.0.0.1, port: {port}, routes: [peers], \
+                 cert: {cert}, key: {key} }}"
+            )
+        };
+        let text = format!(
+            "{{ version: v1, admin: {{ name: test/gateway, healthcheck_endpoint: '' }}, auth: {STATIC}, \
+             listeners: [{}, {}], clusters: [{{ name: peers, endpoints: [127.0.0.1] }}] }}",
+            listener("TLS"),
+            listener("DTLS")
+        );
+        let dataplane = Dataplane::start(Options { workers: 1, ..Options::default() }).unwrap();
+        let config = Config::parse(&text, &|_: &str| None).unwrap();
+        dataplane.apply(&BTreeMap::from([("test/gateway".to_owned(), config)])).unwrap();
+        let folder = temp_dir();
+        std::fs::write(folder.path().join("own.pem"), certificate).unwrap();
+        let stranger = rcgen::generate_simple_self_signed(["turn.example.org".to_owned()]).unwrap();
+        std::fs::write(folder.path().join("other.pem"), stranger.cert.pem()).unwrap();
+        Self { _dataplane: dataplane, port, folder }
+    }
+
+    /// Its address for those who have a password: scheme and transport, as in `turns udp`.
+    pub(crate) fn uri(&self, server: &str) -> String {
+        let (scheme, transport) = server.split_once(' ').unwrap();
+        format!("{scheme}://user1:passwd1@127.0.0.1:{}?transport={transport}", self.port)
+    }
+}
+
 pub(crate) fn turncat(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_turncat"));
     command.args(arguments).env_remove("CDS_SERVER_ADDR").env_remove("CDS_SERVER_PORT");
     command
+}
+
+/// Runs `turncat` with this on its standard input.
+pub(crate) fn pipe(arguments: &[&str], input: &[u8]) -> Output {
+    pipe_into(turncat(arguments), input)
+}
+
+/// The same for a command that is prepared.
+pub(crate) fn pipe_into(mut command: Command, input: &[u8]) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It may end before it reads anything.
+    drop(child.stdin.take().unwrap().write_all(input));
+    child.wait_with_output().unwrap()
 }
 
 /// A `turncat` with these options that listens on a socket.

@@ -187,13 +187,11 @@ pub(super) fn messages(datagrams: &[Vec<u8>]) -> Vec<Vec<u8>> {
 
 /// Takes one fragment.
 fn append(reader: &mut Reader<'_>, messages: &mut Vec<Vec<u8>>) -> Option<()> {
-    let (kind, whole, number) = (reader.u8()?, reader.u24()?, reader.u16()?);
-    let (offset, len) = (reader.u24()?, reader.u24()?);
-    let fragment = reader.take(len)?;
+    let Fragment { kind, len, number, offset, body } = Fragment::read(reader)?;
     if offset == 0 {
-        messages.push(message_header(kind, whole, number, 0, whole).to_vec());
+        messages.push(message_header(kind, len, number, 0, len).to_vec());
     }
     let message = messages.last_mut().filter(|message| message.len() == MESSAGE_HEADER + offset)?;
-    message.extend(fragment);
+    message.extend(body);
     Some(())
 }

@@ -12,8 +12,8 @@ use super::cookie::Cookies;
 use super::handshake::{Failure, Handshake, Session, alert};
 use super::hello::{ClientHello, hello_verify_request};
 use super::wire::{
-    ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, FINISHED, HANDSHAKE,
-    Message, RECORD_HEADER, Reader, RecordHeader,
+    ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, CLOSE_NOTIFY, FATAL,
+    FINISHED, HANDSHAKE, Message, RECORD_HEADER, Reader, RecordHeader, WARNING,
 };
 use crate::identity::{Identity, provider};
 
@@ -246,7 +246,7 @@ impl DtlsEndpoint {
         let key = *self.by_peer.get(peer)?;
         let longest = super::DTLS_IN_FRONT + super::DTLS_LONGEST + super::DTLS_BEHIND;
         let session = self.clients[key].session.as_mut().filter(|_| bytes.len() <= longest)?;
-        session.seal(APPLICATION_DATA, bytes)
+        session.channel.seal(APPLICATION_DATA, bytes)
     }
 
     /// The next datagram to be sent.
@@ -359,7 +359,7 @@ impl DtlsEndpoint {
             return self.handle_proof(key, header, record);
         }
         let Some(session) = &mut client.session else { return DtlsEvent::Stray };
-        match session.open(header, record) {
+        match session.channel.open(header, record) {
             Some(contents) => self.handle_contents(key, header.kind, record, contents),
             None => DtlsEvent::Stray,
         }
@@ -371,7 +371,7 @@ impl DtlsEndpoint {
         if let Some(session) = &mut client.session {
             // Decryption destroys what it fails at.
             let mut copy = record.to_vec();
-            if let Some(contents) = session.open(header, &mut copy) {
+            if let Some(contents) = session.channel.open(header, &mut copy) {
                 record.copy_from_slice(&copy);
                 return self.handle_contents(key, header.kind, record, contents);
             }
@@ -416,7 +416,6 @@ impl DtlsEndpoint {
     }
 
     fn handle_alert(&mut self, key: usize, alert: &[u8]) -> DtlsEvent {
-        const FATAL: u8 = 2;
         match alert {
             [FATAL, _] | [_, CLOSE_NOTIFY] => {
                 self.say_goodbye(key);
@@ -450,11 +449,10 @@ impl DtlsEndpoint {
     }
 
     fn say_goodbye(&mut self, key: usize) {
-        const WARNING: u8 = 1;
         let client = &mut self.clients[key];
         let Some(session) = &mut client.session else { return };
         let (mut record, peer) = (Vec::new(), client.peer);
-        session.record(ALERT, &[WARNING, CLOSE_NOTIFY], &mut record);
+        session.channel.record(ALERT, &[WARNING, CLOSE_NOTIFY], &mut record);
         self.transmit(peer, &record);
     }
 
@@ -503,5 +501,3 @@ impl DtlsEndpoint {
         }
     }
 }
-
-const CLOSE_NOTIFY: u8 = 0;

@@ -12,11 +12,11 @@ use rustls::{NamedGroup, SignatureScheme};
 use zeroize::Zeroizing;
 
 use super::hello::{ClientHello, EXTENDED_MASTER_SECRET, POINT_FORMATS, RENEGOTIATION_INFO};
-use super::protection::{Protection, Suite, Window};
+use super::protection::{Channel, Suite};
 use super::wire::{
-    CERTIFICATE, CHANGE_CIPHER_SPEC, DTLS_1_2, EPOCH_SHIFT, FINISHED, HANDSHAKE, MESSAGE_HEADER, Message,
+    ALERT, CERTIFICATE, CHANGE_CIPHER_SPEC, DTLS_1_2, FATAL, FINISHED, HANDSHAKE, MESSAGE_HEADER, Message,
     RECORD_HEADER, Reader, RecordHeader, SERVER_HELLO, SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE,
-    message_header, numbers,
+    message_header, numbers, plain_record,
 };
 
 /// Most bytes of a datagram of ours. Fits every path that IPv6 can take.
@@ -24,13 +24,13 @@ const MTU: usize = 1200;
 
 /// How long we wait for an answer before we repeat ourselves, at first; then twice as long each time
 /// (RFC 6347 §4.2.4.1).
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// How often we say the same because the client does, beside the times that we do so by ourselves.
-const MOST_REPEATS: u8 = 8;
+pub(super) const MOST_REPEATS: u8 = 8;
 
 /// Groups for the exchange of keys.
-const GROUPS: [NamedGroup; 3] = [NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1];
+pub(super) const GROUPS: [NamedGroup; 3] = [NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1];
 
 /// Why a handshake cannot go on. The number is that of an alert (RFC 5246 §7.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +50,7 @@ pub(super) enum Failure {
 /// What both sides use once they have proved themselves.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) ours: Protection,
-    pub(super) theirs: Protection,
-    pub(super) window: Window,
-    /// The number of the next record of ours.
-    next: u64,
+    pub(super) channel: Channel,
     /// The proof of ours, to be repeated if it gets lost.
     proof: [u8; PROOF],
     /// The next number of a record that changes to the keys.
@@ -63,46 +59,15 @@ pub(super) struct Session {
 }
 
 /// Bytes of a proof, and of the message it is in.
-const VERIFY_DATA: usize = 12;
+pub(super) const VERIFY_DATA: usize = 12;
 const PROOF: usize = MESSAGE_HEADER + VERIFY_DATA;
 
-/// The first record with keys.
-const EPOCH_1: u64 = 1 << EPOCH_SHIFT;
-
 impl Session {
-    /// Encrypts a record in place, see [`Protection::seal`].
-    pub(super) fn seal(&mut self, kind: u8, bytes: &mut [u8]) -> Option<std::ops::Range<usize>> {
-        // There is no third epoch: whoever sends that much has to connect again.
-        let number = Some(self.next).filter(|next| next >> EPOCH_SHIFT == 1)?;
-        self.next += 1;
-        self.ours.seal(kind, number, bytes)
-    }
-
-    /// Decrypts a record that has not come before. Returns where its contents are.
-    pub(super) fn open(&mut self, header: RecordHeader, record: &mut [u8]) -> Option<std::ops::Range<usize>> {
-        let number = header.sequence & !(u64::MAX << EPOCH_SHIFT);
-        if !self.window.is_new(number) {
-            return None;
-        }
-        let contents = self.theirs.open(header, record)?;
-        self.window.add(number);
-        Some(contents)
-    }
-
-    /// A record of its own, for an alert or a proof.
-    pub(super) fn record(&mut self, kind: u8, contents: &[u8], into: &mut Vec<u8>) {
-        let mut record = vec![0; Protection::IN_FRONT + contents.len() + Protection::BEHIND];
-        record[Protection::IN_FRONT..][..contents.len()].copy_from_slice(contents);
-        if let Some(place) = self.seal(kind, &mut record) {
-            into.extend(&record[place]);
-        }
-    }
-
     /// Says that we have the keys.
     pub(super) fn prove(&mut self, into: &mut Vec<u8>) {
         plain_record(CHANGE_CIPHER_SPEC, &mut self.plain_next, &[&[1]], into);
         let proof = self.proof;
-        self.record(HANDSHAKE, &proof, into);
+        self.channel.record(HANDSHAKE, &proof, into);
     }
 
     /// The client repeats its proof: it has not heard ours.
@@ -139,9 +104,7 @@ pub(super) struct Handshake {
 /// Keys that the client has not proved yet.
 struct Keys {
     master: Zeroizing<[u8; 48]>,
-    ours: Protection,
-    theirs: Protection,
-    window: Window,
+    channel: Channel,
 }
 
 impl Handshake {
@@ -209,7 +172,7 @@ impl Handshake {
         prf.for_key_exchange(&mut master, exchange, public, label, &seed).map_err(|_| Failure::Illegal)?;
         let keys = self.suite.keys(&master, &self.client_random, &self.server_random);
         let [theirs, ours] = keys.ok_or(Failure::Internal)?;
-        self.keys = Some(Keys { master, ours, theirs, window: Window::default() });
+        self.keys = Some(Keys { master, channel: Channel::new(ours, theirs) });
         Ok(())
     }
 
@@ -220,10 +183,8 @@ impl Handshake {
         header: RecordHeader,
         record: &mut [u8],
     ) -> Result<Option<Session>, Failure> {
-        let number = header.sequence & !(u64::MAX << EPOCH_SHIFT);
         let Some(keys) = &mut self.keys else { return Ok(None) };
-        let Some(contents) = keys.theirs.open(header, record) else { return Ok(None) };
-        keys.window.add(number);
+        let Some(contents) = keys.channel.open(header, record) else { return Ok(None) };
         let message = Message::read(&mut Reader(&record[contents]));
         let Some(message) = message.filter(|message| {
             header.kind == HANDSHAKE && message.kind == FINISHED && message.number == self.theirs_next
@@ -234,7 +195,7 @@ impl Handshake {
         verify_slices_are_equal(&expected, message.body).map_err(|_| Failure::Unproved)?;
         self.transcript.update(message.whole);
         let proof = self.verify_data(b"server finished");
-        let Some(Keys { ours, theirs, window, .. }) = self.keys.take() else { return Ok(None) };
+        let Some(Keys { channel, .. }) = self.keys.take() else { return Ok(None) };
         let mut whole = [0; PROOF];
         whole[..MESSAGE_HEADER].copy_from_slice(&message_header(
             FINISHED,
@@ -244,15 +205,7 @@ impl Handshake {
             VERIFY_DATA,
         ));
         whole[MESSAGE_HEADER..].copy_from_slice(&proof);
-        Ok(Some(Session {
-            ours,
-            theirs,
-            window,
-            next: EPOCH_1,
-            proof: whole,
-            plain_next: self.plain_next,
-            repeats: 0,
-        }))
+        Ok(Some(Session { channel, proof: whole, plain_next: self.plain_next, repeats: 0 }))
     }
 
     /// When we have to repeat ourselves.
@@ -408,20 +361,9 @@ fn certificate(identity: &CertifiedKey) -> Vec<u8> {
     message
 }
 
-/// Appends a record without protection.
-fn plain_record(kind: u8, next: &mut u64, parts: &[&[u8]], into: &mut Vec<u8>) {
-    let mut header = [0; RECORD_HEADER];
-    let len = parts.iter().map(|part| part.len()).sum();
-    RecordHeader { kind, sequence: *next, len }.write(DTLS_1_2, &mut header);
-    *next += 1;
-    into.extend(header);
-    parts.iter().for_each(|part| into.extend(*part));
-}
-
 /// An alert that ends a handshake.
 pub(super) fn alert(failure: Failure, mut sequence: u64) -> Vec<u8> {
-    const FATAL: u8 = 2;
     let mut record = Vec::new();
-    plain_record(super::wire::ALERT, &mut sequence, &[&[FATAL, failure as u8]], &mut record);
+    plain_record(ALERT, &mut sequence, &[&[FATAL, failure as u8]], &mut record);
     record
 }

@@ -6,9 +6,9 @@ use super::wire::{
 };
 
 /// Extensions (RFC 5246, RFC 8422, RFC 7627, RFC 5746).
-const SUPPORTED_GROUPS: u16 = 10;
+pub(super) const SUPPORTED_GROUPS: u16 = 10;
 pub(super) const POINT_FORMATS: u16 = 11;
-const SIGNATURE_ALGORITHMS: u16 = 13;
+pub(super) const SIGNATURE_ALGORITHMS: u16 = 13;
 pub(super) const EXTENDED_MASTER_SECRET: u16 = 23;
 pub(super) const RENEGOTIATION_INFO: u16 = 0xFF01;
 /// Says the same as an empty [`RENEGOTIATION_INFO`].

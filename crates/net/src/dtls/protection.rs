@@ -8,7 +8,7 @@ use aws_lc_rs::aead::{
 };
 use rustls::{CipherSuite, SupportedCipherSuite, Tls12CipherSuite};
 
-use super::wire::{DTLS_1_2, RECORD_HEADER, RecordHeader};
+use super::wire::{DTLS_1_2, EPOCH_SHIFT, RECORD_HEADER, RecordHeader};
 
 /// Bytes of a nonce.
 const NONCE: usize = 12;
@@ -137,6 +137,50 @@ fn additional(kind: u8, sequence: u64, len: usize) -> [u8; RECORD_HEADER] {
 impl fmt::Debug for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Protection").finish_non_exhaustive()
+    }
+}
+
+/// What both sides protect their records with, and which records there have been.
+#[derive(Debug)]
+pub(super) struct Channel {
+    ours: Protection,
+    theirs: Protection,
+    window: Window,
+    /// The number of the next record of ours.
+    next: u64,
+}
+
+impl Channel {
+    pub(super) fn new(ours: Protection, theirs: Protection) -> Self {
+        Self { ours, theirs, window: Window::default(), next: 1 << EPOCH_SHIFT }
+    }
+
+    /// Encrypts a record in place, see [`Protection::seal`].
+    pub(super) fn seal(&mut self, kind: u8, bytes: &mut [u8]) -> Option<Range<usize>> {
+        // There is no third epoch: whoever sends that much has to connect again.
+        let number = Some(self.next).filter(|next| next >> EPOCH_SHIFT == 1)?;
+        self.next += 1;
+        self.ours.seal(kind, number, bytes)
+    }
+
+    /// Decrypts a record that has not come before. Returns where its contents are.
+    pub(super) fn open(&mut self, header: RecordHeader, record: &mut [u8]) -> Option<Range<usize>> {
+        let number = header.sequence & !(u64::MAX << EPOCH_SHIFT);
+        if !self.window.is_new(number) {
+            return None;
+        }
+        let contents = self.theirs.open(header, record)?;
+        self.window.add(number);
+        Some(contents)
+    }
+
+    /// A record of its own, for an alert or a proof.
+    pub(super) fn record(&mut self, kind: u8, contents: &[u8], into: &mut Vec<u8>) {
+        let mut record = vec![0; Protection::IN_FRONT + contents.len() + Protection::BEHIND];
+        record[Protection::IN_FRONT..][..contents.len()].copy_from_slice(contents);
+        if let Some(place) = self.seal(kind, &mut record) {
+            into.extend(&record[place]);
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) const SERVER_HELLO: u8 = 2;
 pub(super) const HELLO_VERIFY_REQUEST: u8 = 3;
 pub(super) const CERTIFICATE: u8 = 11;
 pub(super) const SERVER_KEY_EXCHANGE: u8 = 12;
+pub(super) const CERTIFICATE_REQUEST: u8 = 13;
 pub(super) const SERVER_HELLO_DONE: u8 = 14;
 pub(super) const CLIENT_KEY_EXCHANGE: u8 = 16;
 pub(super) const FINISHED: u8 = 20;
@@ -111,6 +112,30 @@ impl RecordHeader {
 /// Where the epoch begins in a sequence number.
 pub(super) const EPOCH_SHIFT: u32 = 48;
 
+/// A handshake message, or a part of one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fragment<'a> {
+    pub(super) kind: u8,
+    /// Bytes of the whole message, without its header.
+    pub(super) len: usize,
+    pub(super) number: u16,
+    /// Where in the message `body` belongs.
+    pub(super) offset: usize,
+    pub(super) body: &'a [u8],
+}
+
+impl<'a> Fragment<'a> {
+    /// Takes the next one of a record.
+    pub(super) fn read(reader: &mut Reader<'a>) -> Option<Self> {
+        let kind = reader.u8()?;
+        let len = reader.u24()?;
+        let number = reader.u16()?;
+        let (offset, fragment) = (reader.u24()?, reader.u24()?);
+        let body = reader.take(fragment)?;
+        (offset + fragment <= len).then_some(Self { kind, len, number, offset, body })
+    }
+}
+
 /// A handshake message that is whole.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Message<'a> {
@@ -126,19 +151,25 @@ impl<'a> Message<'a> {
     /// a packet, and nothing has to be kept for anybody until the rest comes.
     pub(super) fn read(reader: &mut Reader<'a>) -> Option<Self> {
         let from = reader.0;
-        let kind = reader.u8()?;
-        let len = reader.u24()?;
-        let number = reader.u16()?;
-        let (offset, fragment) = (reader.u24()?, reader.u24()?);
-        let body = reader.take(len)?;
-        (offset == 0 && fragment == len).then(|| Self {
-            kind,
-            number,
-            body,
-            whole: &from[..MESSAGE_HEADER + len],
-        })
+        let Fragment { kind, len, number, body, .. } = Fragment::read(reader)?;
+        (body.len() == len).then(|| Self { kind, number, body, whole: &from[..MESSAGE_HEADER + len] })
     }
 }
+
+/// Appends a record without protection.
+pub(super) fn plain_record(kind: u8, next: &mut u64, parts: &[&[u8]], into: &mut Vec<u8>) {
+    let mut header = [0; RECORD_HEADER];
+    let len = parts.iter().map(|part| part.len()).sum();
+    RecordHeader { kind, sequence: *next, len }.write(DTLS_1_2, &mut header);
+    *next += 1;
+    into.extend(header);
+    parts.iter().for_each(|part| into.extend(*part));
+}
+
+/// An alert (RFC 5246 §7.2).
+pub(super) const WARNING: u8 = 1;
+pub(super) const FATAL: u8 = 2;
+pub(super) const CLOSE_NOTIFY: u8 = 0;
 
 /// The header of a message or of a part of it.
 pub(super) fn message_header(
