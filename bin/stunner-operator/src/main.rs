@@ -20,6 +20,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     logs::init(&arguments.log_spec(), arguments.log_format(), std::io::stdout());
     tracing::info!(target: "operator", "starting stunner-operator, {}", *flags::VERSION);
+    // Each watcher of configurations holds a connection.
+    if let Err(error) = net::limit::raise_open_files() {
+        tracing::warn!(target: "operator", %error, "the limit of open files stays as low as it is");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     match runtime.context("cannot start").and_then(|runtime| runtime.block_on(run(&arguments))) {
         Ok(()) => ExitCode::SUCCESS,

@@ -215,8 +215,10 @@ impl Socket {
         if let Some(authorization) = access.authorization()? {
             request.headers_mut().insert(header::AUTHORIZATION, authorization);
         }
-        let limits =
-            WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .max_message_size(Some(MAX_MESSAGE))
+            .max_frame_size(Some(MAX_MESSAGE));
         let open = async {
             let stream = connect(server, access).await?;
             let (stream, _) =
@@ -258,6 +260,9 @@ impl Socket {
         }
     }
 }
+
+/// Room for what is read at a time, in bytes.
+const READ_BUFFER: usize = 16 << 10;
 
 /// Longest message that is taken, in bytes; a little more than the longest configuration that is read.
 const MAX_MESSAGE: usize = 5 << 20;

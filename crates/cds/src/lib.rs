@@ -22,6 +22,7 @@ pub mod guard;
 pub mod origin;
 pub mod serve;
 pub mod server;
+mod socket;
 pub mod store;
 mod tls;
 pub mod wire;

@@ -4,13 +4,11 @@ use std::{fmt::Display, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{
-        FromRequestParts, Path, Query, State,
-        ws::{Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
-    },
+    extract::{FromRequestParts, Path, Query, State},
     response::{IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
 use config::{Config, Listener, NODE_ADDRESS_PLACEHOLDER, RELAY_ADDRESS_VARIABLE};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
@@ -18,12 +16,14 @@ use tokio::{
     net::TcpListener,
     time::{MissedTickBehavior, interval, timeout},
 };
+use tokio_tungstenite::tungstenite::Message;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Tls,
     guard::{Guard, Wanted},
     serve::{Limits, serve_over},
+    socket::{Socket, Upgrade},
     store::{Change, Store},
     wire::{self, KEEPALIVE, Refusal, Scope},
 };
@@ -170,14 +170,16 @@ impl Server {
         }
         match call.upgrade {
             Ok(upgrade) => {
-                let token = self.watches.token();
-                let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
-                upgrade.on_upgrade(move |socket| async move {
-                    self.watch(socket, scope, node).await;
-                    drop(token);
-                })
+                let (response, socket) = upgrade.accept();
+                let watches = self.watches.clone();
+                watches.spawn(async move {
+                    if let Ok(socket) = socket.await {
+                        self.watch(socket, scope, node).await;
+                    }
+                });
+                response
             }
-            Err(rejection) => refusal(StatusCode::BAD_REQUEST, rejection.body_text()),
+            Err(reason) => refusal(StatusCode::BAD_REQUEST, reason),
         }
     }
 
@@ -197,66 +199,70 @@ impl Server {
     }
 
     /// Sends what changes until the watcher leaves, falls asleep, or the server shuts down.
-    async fn watch(self, mut socket: WebSocket, scope: Scope, node: Option<String>) {
+    async fn watch(self, mut socket: Socket, scope: Scope, node: Option<String>) {
         let mut subscription = self.store.subscribe(scope, node.clone());
         let mut idle = interval(self.idle_period);
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         idle.reset();
         let mut is_asked = false;
         loop {
-            let messages = tokio::select! {
-                changes = subscription.next() => {
-                    let documents = changes.iter().filter_map(|change| self.announcement(change, node.as_deref()));
-                    documents.map(Message::text).collect()
-                }
+            let sent = tokio::select! {
+                // One at a time: whoever takes nothing holds no more than what it is being sent.
+                change = subscription.next() => match self.announcement(&change, node.as_deref()) {
+                    Some(frame) => {
+                        drop(change);
+                        self.in_time(socket.pass(&frame)).await
+                    }
+                    None => continue,
+                },
                 // Pings are answered by the library while it reads; whatever else comes has no meaning.
-                message = socket.recv() => match message {
-                    Some(Ok(_)) => {
+                life = socket.heed() => match life {
+                    Some(()) => {
                         idle.reset();
                         is_asked = false;
                         continue;
                     }
-                    Some(Err(_)) | None => return,
+                    None => return,
                 },
                 _ = idle.tick() => {
                     if std::mem::replace(&mut is_asked, true) {
                         return;
                     }
-                    vec![Message::Ping(KEEPALIVE.into())]
+                    self.in_time(socket.send(Message::Ping(KEEPALIVE.into()))).await
                 }
                 () = self.shutdown.cancelled() => {
-                    let _ = self.send(&mut socket, Message::Close(None)).await;
+                    let _ = self.in_time(socket.send(Message::Close(None))).await;
                     return;
                 }
             };
-            for message in messages {
-                if self.send(&mut socket, message).await.is_err() {
-                    return;
-                }
+            if sent.is_none() {
+                return;
             }
         }
     }
 
-    /// An error if the watcher has left or does not take the message in time.
-    async fn send(&self, socket: &mut WebSocket, message: Message) -> Result<(), ()> {
-        match timeout(self.write_deadline, socket.send(message)).await {
-            Ok(sent) => sent.map_err(|_| ()),
+    /// Nothing if the watcher has left or does not take what it is sent in time.
+    async fn in_time<E>(&self, sending: impl Future<Output = Result<(), E>>) -> Option<()> {
+        match timeout(self.write_deadline, sending).await {
+            Ok(sent) => sent.ok(),
             Err(_) => {
                 tracing::debug!(target: "cds-server", "a watcher does not take what it is sent");
-                Err(())
+                None
             }
         }
     }
 
-    fn announcement(&self, change: &Change, node: Option<&str>) -> Option<String> {
+    fn announcement(&self, change: &Change, node: Option<&str>) -> Option<Bytes> {
         match &change.config {
-            Some(config) => Some(self.document(config, node)),
-            None => (!self.suppress_deletions).then(|| Config::zero_json(&change.id)),
+            Some(config) if node.is_some() && config.listeners.iter().any(is_placeholder) => {
+                Some(wire::frame(&self.document(config, node)))
+            }
+            Some(_) => Some(change.frame()),
+            None => (!self.suppress_deletions).then(|| change.frame()),
         }
     }
 
     fn document(&self, config: &Config, node: Option<&str>) -> String {
-        let is_placeholder = |listener: &Listener| listener.address == NODE_ADDRESS_PLACEHOLDER;
         match node {
             Some(node) if config.listeners.iter().any(is_placeholder) => {
                 let address = self.node_address.as_ref().and_then(|find| find(node));
@@ -287,8 +293,10 @@ pub async fn serve(
     Ok(())
 }
 
-/// Longest message that a watcher may send, in bytes; it has nothing to say.
-const MAX_MESSAGE: usize = 64 << 10;
+/// Whether the listener has the address of whichever node it is on.
+fn is_placeholder(listener: &Listener) -> bool {
+    listener.address == NODE_ADDRESS_PLACEHOLDER
+}
 
 /// Everything about a request for configurations but the path.
 #[derive(FromRequestParts)]
@@ -296,7 +304,7 @@ struct Call {
     #[from_request(via(Query))]
     parameters: Parameters,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, String>,
 }
 
 #[derive(Deserialize)]

@@ -2,20 +2,21 @@
 //!
 //! The store is a log with one entry per gateway: every change gets the next version number and replaces the
 //! gateway's earlier entry. A subscriber is a position in that log. It cannot be too slow: what it has not read yet is
-//! the latest state of each gateway, never a queue, and nobody waits for it.
+//! the latest state of each gateway, never a queue, and nobody waits for it. What it holds is the one change that it has
+//! read last. A change wakes those whom it concerns and nobody else.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    ops::Bound::{Excluded, Unbounded},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use bytes::Bytes;
 use config::Config;
 use tokio::sync::watch;
 
-use crate::wire::{License, Scope};
+use crate::wire::{self, License, Scope};
 
 /// Configurations by gateway id (`namespace/name`). Clones share one store.
 #[derive(Clone)]
@@ -24,28 +25,28 @@ pub struct Store {
 }
 
 /// What has become of a gateway.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Change {
     /// Which gateway.
     pub id: String,
     /// Its configuration, or nothing if it is gone.
     pub config: Option<Arc<Config>>,
+    frame: SharedFrame,
 }
 
 /// Somebody's position in the log of changes.
 pub struct Subscription {
     shared: Arc<Shared>,
+    number: u64,
     scope: Scope,
     node: Option<String>,
-    versions: watch::Receiver<u64>,
-    /// The last version read; the store must not forget deletions after it.
-    position: Arc<AtomicU64>,
-    is_new: bool,
+    news: watch::Receiver<()>,
+    position: Position,
 }
 
+#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    version: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -59,13 +60,37 @@ struct State {
     /// The version at which a node's address changed last.
     nodes: BTreeMap<String, u64>,
     license: License,
-    positions: Vec<Weak<AtomicU64>>,
+    audiences: HashMap<Scope, Audience>,
+    /// Subscriptions that there have been, which numbers them.
+    subscriptions: u64,
 }
 
 struct Entry {
     version: u64,
-    /// Nothing for a gateway that is gone, until every subscriber knows.
+    /// Nothing for a gateway that is gone, until everybody knows whom it concerns.
     config: Option<Arc<Config>>,
+    frame: SharedFrame,
+}
+
+/// What all watchers are sent, made for the first of them.
+type SharedFrame = Arc<OnceLock<Bytes>>;
+
+/// Those who wait for the same.
+#[derive(Default)]
+struct Audience {
+    news: watch::Sender<()>,
+    /// The version up to which each of them, by its number, knows who is gone.
+    informed: BTreeMap<u64, u64>,
+}
+
+#[derive(Clone, Copy)]
+struct Position {
+    /// The last version looked at.
+    last: u64,
+    /// Gateways that were gone by this version were never told of, or are known to be gone.
+    informed: u64,
+    /// When the address of the node changed, as far as known.
+    node: u64,
 }
 
 impl Default for Store {
@@ -77,7 +102,7 @@ impl Default for Store {
 impl Store {
     /// A store without configurations.
     pub fn new() -> Self {
-        Self { shared: Arc::new(Shared { state: Mutex::default(), version: watch::Sender::new(0) }) }
+        Self { shared: Arc::default() }
     }
 
     /// Makes `configs` the whole content. Entries that are the same already do not count as changed, and ids that are
@@ -124,16 +149,18 @@ impl Store {
 
     /// Says that a node has another address than before, so that its subscribers look again.
     pub fn touch_node(&self, node: &str) {
-        self.change(|state| {
-            state.version += 1;
-            state.nodes.insert(node.to_owned(), state.version);
-        });
+        let mut state = self.shared.lock();
+        state.version += 1;
+        let version = state.version;
+        state.nodes.insert(node.to_owned(), version);
+        let everybody: Vec<_> = state.audiences.values().map(|audience| audience.news.clone()).collect();
+        drop(state);
+        tell(everybody);
     }
 
     /// How many follow changes.
     pub fn watchers(&self) -> usize {
-        let state = self.shared.lock();
-        state.positions.iter().filter(|position| position.strong_count() > 0).count()
+        self.shared.lock().audiences.values().map(|audience| audience.informed.len()).sum()
     }
 
     /// What to say about the licence.
@@ -150,65 +177,97 @@ impl Store {
     /// address of that node changes.
     pub fn subscribe(&self, scope: Scope, node: Option<String>) -> Subscription {
         let mut state = self.shared.lock();
-        let position = Arc::new(AtomicU64::new(state.version));
-        state.positions.retain(|position| position.strong_count() > 0);
-        state.positions.push(Arc::downgrade(&position));
+        let moved = node.as_ref().and_then(|node| state.nodes.get(node)).copied().unwrap_or_default();
+        let position = Position { last: 0, informed: state.version, node: moved };
+        state.subscriptions += 1;
+        let number = state.subscriptions;
+        let audience = state.audiences.entry(scope.clone()).or_default();
+        audience.informed.insert(number, position.informed);
+        let news = audience.news.subscribe();
         drop(state);
-        Subscription {
-            versions: self.shared.version.subscribe(),
-            shared: Arc::clone(&self.shared),
-            scope,
-            node,
-            position,
-            is_new: true,
-        }
+        Subscription { shared: Arc::clone(&self.shared), number, scope, node, news, position }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.shared.lock();
+        let before = state.version;
         change(&mut state);
+        let concerned = state.concerned(before);
         state.forget();
-        let version = state.version;
         drop(state);
-        self.shared.version.send_if_modified(|current| {
-            let is_later = version > *current;
-            *current = version.max(*current);
-            is_later
-        });
+        tell(concerned);
+    }
+}
+
+/// Wakes them, when nobody holds the state any more.
+fn tell(audiences: Vec<watch::Sender<()>>) {
+    for news in audiences {
+        news.send_replace(());
+    }
+}
+
+impl Change {
+    /// What watchers are sent, the same bytes for all of them.
+    pub(crate) fn frame(&self) -> Bytes {
+        let text =
+            || self.config.as_ref().map_or_else(|| Config::zero_json(&self.id), |config| config.to_json());
+        self.frame.get_or_init(|| wire::frame(&text())).clone()
+    }
+}
+
+/// Leaves the contents out, of which a part is credentials.
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change").field("id", &self.id).field("is_gone", &self.config.is_none()).finish()
     }
 }
 
 impl Subscription {
-    /// Waits until something has changed, and returns what: at first everything there is, later everything that is
-    /// different from what was returned before, at most once per gateway and in the order of the changes.
+    /// Waits until something is different from what was returned before, and returns one such change: at first
+    /// everything there is, one after the other, later what has changed since, in the order of the changes and only the
+    /// latest state of each gateway.
     ///
     /// Dropping the future before it is ready loses nothing.
-    pub async fn next(&mut self) -> Vec<Change> {
+    pub async fn next(&mut self) -> Change {
         loop {
-            self.versions.borrow_and_update();
-            let changes = self.read();
-            if !changes.is_empty() {
-                return changes;
+            self.news.borrow_and_update();
+            if let Some(change) = self.read() {
+                return change;
             }
-            if self.versions.changed().await.is_err() {
+            if self.news.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    fn read(&mut self) -> Vec<Change> {
-        let state = self.shared.lock();
-        let position = self.position.swap(state.version, Ordering::AcqRel);
-        let node = self.node.as_ref().and_then(|node| state.nodes.get(node));
-        let all = std::mem::take(&mut self.is_new) || node.is_some_and(|version| *version > position);
-        let first = if all { 0 } else { position + 1 };
-        let ids = state.log.range(first..).map(|(_, id)| id).filter(|id| self.scope.contains(id));
-        let changes = ids.filter_map(|id| {
-            let entry = state.entries.get(id)?;
-            let is_news = entry.config.is_some() || entry.version > position;
-            is_news.then(|| Change { id: id.clone(), config: entry.config.clone() })
-        });
-        changes.collect()
+    fn read(&mut self) -> Option<Change> {
+        let mut state = self.shared.lock();
+        let moved = self.node.as_ref().and_then(|node| state.nodes.get(node)).copied().unwrap_or_default();
+        if moved > self.position.node {
+            self.position = Position { last: 0, node: moved, ..self.position };
+        }
+        let found = state.after(&self.scope, self.position);
+        self.position.last = found.as_ref().map_or(state.version, |(version, _)| *version);
+        if self.position.last > self.position.informed {
+            self.position.informed = self.position.last;
+            let audience = state.audiences.get_mut(&self.scope);
+            if let Some(informed) = audience.and_then(|audience| audience.informed.get_mut(&self.number)) {
+                *informed = self.position.informed;
+            }
+        }
+        found.map(|(_, change)| change)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        if let Some(audience) = state.audiences.get_mut(&self.scope) {
+            audience.informed.remove(&self.number);
+            if audience.informed.is_empty() {
+                state.audiences.remove(&self.scope);
+            }
+        }
     }
 }
 
@@ -243,18 +302,52 @@ impl State {
             self.gone.insert(self.version);
         }
         self.log.insert(self.version, id.clone());
-        self.entries.insert(id, Entry { version: self.version, config: config.map(Arc::new) });
+        let entry = Entry { version: self.version, config: config.map(Arc::new), frame: Arc::default() };
+        self.entries.insert(id, entry);
     }
 
-    /// Drops entries of gateways that are gone as soon as every subscriber has read so.
+    /// The first thing of a scope that somebody at this position does not know, with its version.
+    fn after(&self, scope: &Scope, position: Position) -> Option<(u64, Change)> {
+        if let Scope::Gateway { namespace, name } = scope {
+            return self.news_of(&format!("{namespace}/{name}"), position);
+        }
+        let later = self.log.range((Excluded(position.last), Unbounded)).map(|(_, id)| id);
+        later.filter(|id| scope.contains(id)).find_map(|id| self.news_of(id, position))
+    }
+
+    fn news_of(&self, id: &str, position: Position) -> Option<(u64, Change)> {
+        let entry = self.entries.get(id).filter(|entry| entry.version > position.last)?;
+        let is_news = entry.config.is_some() || entry.version > position.informed;
+        let change =
+            || Change { id: id.to_owned(), config: entry.config.clone(), frame: Arc::clone(&entry.frame) };
+        is_news.then(|| (entry.version, change()))
+    }
+
+    /// Whom the changes after a version concern.
+    fn concerned(&self, version: u64) -> Vec<watch::Sender<()>> {
+        let changed = self.log.range((Excluded(version), Unbounded)).map(|(_, id)| id);
+        let scopes: BTreeSet<Scope> = changed.flat_map(|id| Scope::all_of(id)).collect();
+        let audiences = scopes.iter().filter_map(|scope| self.audiences.get(scope));
+        audiences.map(|audience| audience.news.clone()).collect()
+    }
+
+    /// Drops entries of gateways that are gone as soon as everybody knows whom it concerns.
     fn forget(&mut self) {
-        self.positions.retain(|position| position.strong_count() > 0);
-        let positions = self.positions.iter().filter_map(Weak::upgrade);
-        let read_by_all =
-            positions.map(|position| position.load(Ordering::Acquire)).min().unwrap_or(u64::MAX);
-        let waiting = self.gone.split_off(&read_by_all.saturating_add(1));
-        let known = std::mem::replace(&mut self.gone, waiting);
-        for version in known {
+        let mut known = BTreeMap::new();
+        let mut known_to = |scope: Scope| {
+            let slowest = || {
+                let audience = self.audiences.get(&scope)?;
+                audience.informed.values().min().copied()
+            };
+            *known.entry(scope.clone()).or_insert_with(|| slowest().unwrap_or(u64::MAX))
+        };
+        let is_known = |version: &u64| {
+            let id = self.log.get(version)?;
+            Scope::all_of(id).into_iter().all(|scope| known_to(scope) >= *version).then_some(*version)
+        };
+        let forgotten: Vec<u64> = self.gone.iter().filter_map(is_known).collect();
+        for version in forgotten {
+            self.gone.remove(&version);
             if let Some(id) = self.log.remove(&version) {
                 self.entries.remove(&id);
             }

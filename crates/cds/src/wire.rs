@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// TCP port of discovery servers unless somebody says otherwise.
@@ -13,7 +14,7 @@ const CONFIGS: &str = "/api/v1/configs";
 pub(crate) const LICENSE: &str = "/api/v1/license";
 
 /// Which gateways one is interested in.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// All of them.
     All,
@@ -47,6 +48,14 @@ impl Scope {
             (Self::Gateway { namespace, name }, Some(id)) => (namespace.as_str(), name.as_str()) == id,
             (Self::Namespace(_) | Self::Gateway { .. }, None) => false,
         }
+    }
+
+    /// All scopes that have the gateway of this id in them.
+    pub(crate) fn all_of(id: &str) -> Vec<Self> {
+        let narrow = id
+            .split_once('/')
+            .map(|(namespace, name)| [Self::Namespace(namespace.to_owned()), Self::gateway(namespace, name)]);
+        std::iter::once(Self::All).chain(narrow.into_iter().flatten()).collect()
     }
 
     pub(crate) fn path(&self) -> String {
@@ -117,6 +126,28 @@ impl Default for License {
             last_error: String::new(),
         }
     }
+}
+
+/// A text as one unmasked frame of a WebSocket ([RFC 6455, section 5.2]), as servers send it.
+///
+/// [RFC 6455, section 5.2]: https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+pub(crate) fn frame(text: &str) -> Bytes {
+    const FINAL_TEXT: u8 = 0x81;
+    let mut frame = Vec::with_capacity(text.len() + 10);
+    frame.push(FINAL_TEXT);
+    match (u8::try_from(text.len()), u16::try_from(text.len())) {
+        (Ok(length @ ..=125), _) => frame.push(length),
+        (_, Ok(length)) => {
+            frame.push(126);
+            frame.extend(length.to_be_bytes());
+        }
+        (_, Err(_)) => {
+            frame.push(127);
+            frame.extend((text.len() as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(text.as_bytes());
+    frame.into()
 }
 
 /// Answer to a request that cannot be fulfilled.

@@ -24,7 +24,7 @@ pub use self::{
         ServiceSpec, ServiceStatus, WorkloadSpec,
     },
     dataplane::{Dataplane, DataplaneSpec},
-    gateway_config::{GatewayConfig, GatewayConfigSpec, SecretRef},
+    gateway_config::{ClientLimits, GatewayConfig, GatewayConfigSpec, SecretRef},
     meta::{Condition, Key, Metadata, OwnerReference, Truth},
     static_service::{StaticService, StaticServiceSpec},
     udp_route::{
@@ -74,6 +74,16 @@ impl Type {
     pub fn api_version(self) -> String {
         let version = self.versions[0];
         if self.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.group) }
+    }
+}
+
+/// Whether there is nothing in a value. API servers make no difference between empty and absent.
+pub fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

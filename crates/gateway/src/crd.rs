@@ -199,7 +199,7 @@ fn gateway_config_alpha() -> Value {
     object("", &properties)
 }
 
-fn shared_gateway_config() -> [(&'static str, Value); 10] {
+fn shared_gateway_config() -> [(&'static str, Value); 11] {
     [
         ("dataplane", with(text("The Dataplane that pods are made from."), json!({"default": "default"}))),
         (
@@ -226,7 +226,27 @@ fn shared_gateway_config() -> [(&'static str, Value); 10] {
             map("Annotations of the Services that expose Gateways; those of a Gateway override them."),
         ),
         ("logLevel", text("What dataplanes log, as in all:INFO,turn:DEBUG.")),
+        ("limits", limits()),
     ]
+}
+
+fn limits() -> Value {
+    let limit = |description| with(int32(description), json!({"minimum": 0, "maximum": 65535}));
+    let properties = [
+        ("permissions", limit("Permissions of an allocation; 0 is 256.")),
+        ("channels", limit("Channels of an allocation; 0 is 256.")),
+        ("connections", limit("TCP connections between an allocation and peers; 0 is 64.")),
+        (
+            "allocationsPerAddress",
+            limit("Allocations of an IPv4 address or of an IPv6 network of 64 bits; 0 is no limit."),
+        ),
+        ("handshakes", limit("TLS and DTLS handshakes in flight at each worker; 0 is 512.")),
+        (
+            "handshakesPerAddress",
+            limit("Those of them from one IPv4 address or from one IPv6 network of 64 bits; 0 is 128."),
+        ),
+    ];
+    object("What a client may have at a time in one pod.", &properties)
 }
 
 fn secret_ref(description: &str) -> Value {

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::{links::Index, part::Part};
 use crate::{
-    Mode, Rendered, RouteApi, RouteKey, Settings, Snapshot,
+    Mode, Problem, Rendered, RouteApi, RouteKey, Settings, Snapshot,
     api::{
         DaemonSet, Deployment, EndpointSlice, Endpoints, Gateway, GatewayUdpRoute, Key, ObjectRef, Resource,
         Secret, Service, StaticService, UdpRoute,
     },
+    problems::Source,
     render,
-    rendered::Source,
 };
 
 /// What an update has rendered.
@@ -25,6 +25,15 @@ pub enum Extent {
     Part(Touched),
 }
 
+/// What an update has brought that was not there before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// Findings, in the order of [`Rendered::problems`].
+    pub problems: Vec<Problem>,
+    /// Gateways that have become [stale](Rendered::stale), or are for another reason.
+    pub stale: Vec<Key>,
+}
+
 /// A rendering that is kept up to date.
 ///
 /// After any sequence of updates it is what [`render()`], with [`Rendered::keep_last_good`] each time, would have come to
@@ -34,6 +43,7 @@ pub enum Extent {
 pub struct Incremental {
     rendered: Rendered,
     index: Index,
+    news: News,
     is_begun: bool,
 }
 
@@ -41,6 +51,11 @@ impl Incremental {
     /// The rendering.
     pub fn rendered(&self) -> &Rendered {
         &self.rendered
+    }
+
+    /// What the last update has brought.
+    pub fn news(&self) -> &News {
+        &self.news
     }
 
     /// Takes note that the `changed` objects are as `snapshot` has them, or gone if it has not; everything else must be
@@ -59,6 +74,7 @@ impl Incremental {
             self.index = Index::of(snapshot);
             let mut rendered = render(snapshot, settings);
             rendered.keep_last_good(&self.rendered, settings);
+            self.news = News::of_all(&self.rendered, &rendered);
             self.rendered = rendered;
             self.is_begun = true;
             return Extent::Everything;
@@ -66,6 +82,7 @@ impl Incremental {
         let mut part = Part::of(snapshot, &self.index, &touched);
         part.rendered = render(&part.snapshot, settings);
         part.rendered.keep_last_good(&self.rendered, settings);
+        self.news = News::of_part(&self.rendered, &part.rendered, &touched);
         self.replace(part.rendered, &touched);
         Extent::Part(touched)
     }
@@ -123,7 +140,7 @@ impl Incremental {
             put(&mut all.daemon_sets, &part.daemon_sets, &own);
             put(&mut all.gateways, &part.gateways, gateway);
             put(&mut all.stale, &part.stale, gateway);
-            put(&mut all.sources, &part.sources, &Source::Gateway(gateway.clone()));
+            all.problems.replace(&Source::Gateway(gateway.clone()), &part.problems);
             for target in deletable(&own) {
                 all.deletes.remove(&target);
                 all.deletes.extend(part.deletes.get(&target).cloned());
@@ -131,10 +148,38 @@ impl Incremental {
         }
         for route in &touched.routes {
             put(&mut all.routes, &part.routes, route);
-            put(&mut all.sources, &part.sources, &Source::Route(route.clone()));
+            all.problems.replace(&Source::Route(route.clone()), &part.problems);
         }
-        all.list_problems();
     }
+}
+
+impl News {
+    fn of_all(before: &Rendered, after: &Rendered) -> Self {
+        let problems = after.problems.iter().filter(|problem| !before.problems.contains(problem));
+        let stale = after.stale.keys().filter(|key| is_new_stale(before, after, key));
+        Self { problems: problems.cloned().collect(), stale: stale.cloned().collect() }
+    }
+
+    /// The same if nothing but what was touched can be different.
+    fn of_part(before: &Rendered, part: &Rendered, touched: &Touched) -> Self {
+        let routes = touched.routes.iter().map(|route| Source::Route(route.clone()));
+        let gateways = touched.gateways.iter().map(|gateway| Source::Gateway(gateway.clone()));
+        let mut problems: Vec<Problem> = Vec::new();
+        for source in routes.chain(gateways) {
+            for problem in part.problems.of(&source) {
+                if !before.problems.contains(problem) && !problems.contains(problem) {
+                    problems.push(problem.clone());
+                }
+            }
+        }
+        problems.sort_by(|a, b| a.object.cmp(&b.object));
+        let stale = touched.gateways.iter().filter(|key| is_new_stale(before, part, key));
+        Self { problems, stale: stale.cloned().collect() }
+    }
+}
+
+fn is_new_stale(before: &Rendered, after: &Rendered, gateway: &Key) -> bool {
+    after.stale.contains_key(gateway) && before.stale.get(gateway) != after.stale.get(gateway)
 }
 
 /// The routes of that name, of either API.

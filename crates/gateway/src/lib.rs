@@ -20,14 +20,16 @@ pub mod standalone;
 mod incremental;
 mod overview;
 mod problem;
+mod problems;
 mod render;
 mod rendered;
 mod settings;
 mod snapshot;
 
-pub use incremental::{Extent, Incremental, Touched};
+pub use incremental::{Extent, Incremental, News, Touched};
 pub use overview::{GatewayRow, ListenerRow, Overview, ParentRow, RouteRow, Verdict};
 pub use problem::{Finding, Problem, Transport};
+pub use problems::Problems;
 pub use render::{finalize, render};
 pub use rendered::{Rendered, RouteApi, RouteKey};
 pub use settings::{DiscoverySecurity, EndpointDiscovery, Mode, Settings};

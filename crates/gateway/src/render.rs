@@ -1,6 +1,7 @@
 //! The pipeline: classes, routes and their backends, Gateways with their listeners, what else exists.
 
 mod address;
+mod admin;
 mod annotation;
 mod auth;
 mod class;
@@ -30,7 +31,7 @@ use self::{
 use crate::{
     Finding, Mode, Problem, Rendered, RouteKey, Settings, Snapshot,
     api::{DaemonSet, Deployment, Gateway, ObjectRef, Service},
-    rendered::Source,
+    problems::Source,
     snapshot::Stored,
 };
 
@@ -68,7 +69,6 @@ impl<'a> Pipeline<'a> {
         let routes = route::all(&self.world);
         let backends = self.routes(&routes);
         self.gateways(&routes, &backends);
-        self.rendered.list_problems();
         self.rendered
     }
 
@@ -77,7 +77,7 @@ impl<'a> Pipeline<'a> {
             let status = class::status(class, self.world.settings);
             self.rendered.gateway_classes.insert(class.object.metadata.key(), status);
             self.rendered.problems.extend(class.parameters.as_ref().err().map(|problem| (**problem).clone()));
-            self.rendered.found_in(Source::Class(class.object.metadata.key()));
+            self.rendered.problems.file(Source::Class(class.object.metadata.key()));
         }
     }
 
@@ -97,7 +97,7 @@ impl<'a> Pipeline<'a> {
                 self.rendered.problems.extend(backends.errors.iter().chain(&backends.warnings).cloned());
                 all.insert(route.key(), backends);
             }
-            self.rendered.found_in(Source::Route(route.key()));
+            self.rendered.problems.file(Source::Route(route.key()));
         }
         all
     }
@@ -120,7 +120,7 @@ impl<'a> Pipeline<'a> {
                     let finding = Finding::MissingClass(gateway.spec.gateway_class_name.clone());
                     listener::hold_ports(world, gateway, &mut ports);
                     keep(gateway, world::problem(gateway, "spec.gatewayClassName", finding), rendered);
-                    rendered.found_in(source);
+                    rendered.problems.file(source);
                     continue;
                 }
             };
@@ -136,10 +136,10 @@ impl<'a> Pipeline<'a> {
                     reject(world, gateway, *problem, *shut_down, rendered);
                 }
             }
-            rendered.found_in(source);
+            rendered.problems.file(source);
         }
         legacy::render(world, &classes, &mut merged, rendered);
-        rendered.found_in(Source::Merged);
+        rendered.problems.file(Source::Merged);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     api::{GatewayClassStatus, GatewayStatus, Key, ObjectRef, UdpRouteStatus},
     names::service_name,
     problem::{Problem, Transport},
+    problems::Problems,
 };
 
 /// What the objects of a [`crate::Snapshot`] come to.
@@ -40,20 +41,8 @@ pub struct Rendered {
     /// Gateways without a result because of missing or invalid input, and why: whatever was last rendered for them must
     /// stay in force ([`Rendered::keep_last_good`]).
     pub stale: BTreeMap<Key, Problem>,
-    /// All findings, in order.
-    pub problems: Vec<Problem>,
-    /// The same by what was looked at when they turned up.
-    pub(crate) sources: BTreeMap<Source, Vec<Problem>>,
-}
-
-/// What can be rendered by itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Source {
-    Class(Key),
-    Route(RouteKey),
-    Gateway(Key),
-    /// What several Gateways were merged into.
-    Merged,
+    /// All findings.
+    pub problems: Problems,
 }
 
 /// Leaves the contents of ConfigMaps out, because they hold credentials.
@@ -76,22 +65,6 @@ impl fmt::Debug for Rendered {
 }
 
 impl Rendered {
-    /// Files the problems that have turned up since the last call.
-    pub(crate) fn found_in(&mut self, source: Source) {
-        let found = std::mem::take(&mut self.problems);
-        if !found.is_empty() {
-            self.sources.entry(source).or_default().extend(found);
-        }
-    }
-
-    /// Lists what was filed, each problem once.
-    pub(crate) fn list_problems(&mut self) {
-        let mut seen = BTreeSet::new();
-        let all = self.sources.values().flatten().filter(|problem| seen.insert(*problem));
-        self.problems = all.cloned().collect();
-        self.problems.sort_by(|a, b| a.object.cmp(&b.object));
-    }
-
     /// Puts what `previous` has for stale Gateways in the place of what could not be rendered for them. Call it before
     /// anything is published; `previous` is the last result, itself so completed.
     ///

@@ -6,7 +6,7 @@ mod strategies;
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway::{
-    Extent, Incremental, Rendered, RouteApi, RouteKey, Settings, Snapshot, Stored, Touched, Visitor,
+    Extent, Incremental, Problem, Rendered, RouteApi, RouteKey, Settings, Snapshot, Stored, Touched, Visitor,
     api::{
         DaemonSet, Deployment, Gateway, GatewayClass, GatewayUdpRoute, Key, ObjectRef, Resource, Service,
         Type, UdpRoute, from_value,
@@ -37,6 +37,7 @@ proptest! {
             for change in changes {
                 let changed = change.apply(&mut snapshot);
                 let before = incremental.rendered().clone();
+                let said: Vec<Problem> = before.problems.iter().cloned().collect();
                 if let Extent::Part(touched) = incremental.update(&snapshot, &settings, &changed) {
                     let objects: BTreeSet<_> = touched.objects().collect();
                     for target in differences(&before, incremental.rendered()) {
@@ -47,6 +48,16 @@ proptest! {
                 rendered.keep_last_good(&whole, &settings);
                 whole = rendered;
                 prop_assert_eq!(incremental.rendered(), &whole);
+                let problems: Vec<_> = whole.problems.iter().cloned().collect();
+                prop_assert_eq!(incremental.rendered().problems.iter().cloned().collect::<Vec<_>>(), problems.clone());
+                prop_assert!(problems.is_sorted_by_key(|problem| &problem.object));
+                let unique: BTreeSet<_> = problems.iter().collect();
+                prop_assert_eq!(unique.len(), problems.len());
+                let new = problems.into_iter().filter(|problem| !said.contains(problem)).collect::<Vec<_>>();
+                prop_assert_eq!(&incremental.news().problems, &new);
+                let stale = whole.stale.iter().filter(|(key, problem)| before.stale.get(*key) != Some(problem));
+                let stale: Vec<_> = stale.map(|(key, _)| key.clone()).collect();
+                prop_assert_eq!(&incremental.news().stale, &stale);
             }
         }
     }

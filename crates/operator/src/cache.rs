@@ -10,7 +10,7 @@ use gateway::{
 };
 use serde_json::Value;
 
-use crate::compare;
+use crate::{Document, compare};
 
 /// Something a watch has to say about its kind.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,7 @@ pub struct Live {
     /// Version, which every write changes.
     pub resource_version: String,
     /// All of it but who set what, if it carries our label or annotation.
-    pub object: Option<Value>,
+    pub object: Option<Document>,
     /// The operator is on record as having set its number of replicas.
     pub owns_replicas: bool,
 }
@@ -139,7 +139,7 @@ impl Cache {
         let live = is_written(of).then(|| Live {
             uid: text(&value, "uid").to_owned(),
             resource_version: version.clone(),
-            object: is_ours(&value).then(|| without_managers(&value)),
+            object: is_ours(&value).then(|| Document::of(&without_managers(&value))),
             owns_replicas: compare::owns_replicas(&value),
         });
         let is_news = match Snapshot::dispatch(of, Put { snapshot: &mut self.snapshot, value }) {

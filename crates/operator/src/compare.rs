@@ -1,5 +1,6 @@
 //! Whether an object is as the operator wants it, when the API server has added defaults and others have added fields.
 
+use gateway::api::is_empty;
 use serde_json::{Map, Value, json};
 
 /// Whether `live` has everything that `wanted` has. What is not wanted is not looked at; neither is the difference
@@ -18,15 +19,6 @@ pub fn covers(live: &Value, wanted: &Value) -> bool {
             live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| covers(live, wanted))
         }
         (live, wanted) => live == wanted,
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Object(fields) => fields.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

@@ -6,7 +6,7 @@
 //! `list`, the resource `configs` of the group `stunner.l7mp.io`. There is no object of that kind: it exists for roles.
 
 use std::{
-    collections::BTreeMap,
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -56,11 +56,11 @@ pub fn guard(client: Client, audience: String) -> Guard {
 struct Doorman {
     client: Client,
     audience: String,
-    answers: Mutex<BTreeMap<Question, Answer>>,
+    answers: Mutex<HashMap<Question, Answer>>,
 }
 
 /// Tokens are remembered by their hash.
-type Question = ([u8; 32], String);
+type Question = ([u8; 32], Wanted);
 
 struct Answer {
     decision: Result<(), Denied>,
@@ -75,14 +75,14 @@ impl Doorman {
                 self.audience
             )));
         };
-        let question = (hash(token.expose()), format!("{wanted:?}"));
+        let question = (hash(token.expose()), wanted);
         if let Some(known) = self.recall(&question) {
             return known;
         }
-        let decision = timeout(PATIENCE, self.ask(token, &wanted)).await;
+        let decision = timeout(PATIENCE, self.ask(token, &question.1)).await;
         let decision = decision.unwrap_or_else(|_| Err(unavailable("the API server does not answer")));
         if let Err(denied) = &decision {
-            tracing::info!(target: "operator", ?wanted, ?denied, "configurations refused");
+            tracing::info!(target: "operator", wanted = ?question.1, ?denied, "configurations refused");
         }
         self.remember(question, &decision);
         decision

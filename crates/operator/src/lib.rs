@@ -20,6 +20,7 @@ pub mod serve;
 
 mod backoff;
 mod clock;
+mod document;
 mod event;
 mod guard;
 mod metrics;
@@ -31,6 +32,7 @@ mod watch;
 mod work;
 mod write;
 
+pub use document::Document;
 pub use guard::guard;
 pub use operator::{Operator, StartError, State, View};
 pub use settings::Settings;

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
+    Document,
     cache::{Cache, Live},
     compare,
 };
@@ -243,7 +244,7 @@ impl<'a, Why> Plan<'a, Why> {
             let what = What::Apply { object: wanted.clone(), uid: Some(live.uid.clone()), keep_replicas };
             return Some((what, wanted_print));
         }
-        let patch = compare::strays(live.object.as_ref()?, wanted)?;
+        let patch = compare::strays(&live.object.as_ref()?.read(), wanted)?;
         let print = fingerprint(&patch);
         self.is_undone(target, Part::Strays, print).then_some((What::Strip { patch }, print))
     }
@@ -262,11 +263,12 @@ impl<'a, Why> Plan<'a, Why> {
         let targets = self.situation.targets;
         for target in self.situation.rendered.deletes.iter().filter(|target| targets.contain(target)) {
             let Some(live) = self.situation.cache.live(target) else { continue };
-            let gateway = live.object.as_ref().and_then(related_gateway);
+            let object = live.object.as_ref().map(Document::read);
+            let gateway = object.as_ref().and_then(related_gateway);
             let is_own =
                 gateway.as_ref().is_some_and(|key| self.situation.rendered.gateways.contains_key(key));
             let is_known = is_own || self.situation.made.contains(&live.uid);
-            let is_going = live.object.as_ref().is_some_and(is_going);
+            let is_going = object.as_ref().is_some_and(is_going);
             if is_known && !is_going && self.is_undone(target, Part::Object, 0) {
                 let what = What::Delete { uid: live.uid.clone() };
                 self.writes.push(Write { target: target.clone(), what, gateway, fingerprint: 0 });
@@ -382,7 +384,7 @@ fn is_going(object: &Value) -> bool {
 }
 
 fn has_all(live: &Live, wanted: &Value) -> bool {
-    live.object.as_ref().is_some_and(|object| compare::covers(object, wanted))
+    live.object.as_ref().is_some_and(|object| compare::covers(&object.read(), wanted))
 }
 
 /// The replicas that go on being right when the operator stops asking for a number: without another manager on record,
@@ -391,7 +393,7 @@ fn replicas_to_keep(live: &Live, wanted: &Value) -> Option<i64> {
     let is_workload = wanted["kind"] == Deployment::TYPE.kind;
     let is_dropped = is_workload && wanted["spec"].get("replicas").is_none() && live.owns_replicas;
     let object = live.object.as_ref().filter(|_| is_dropped)?;
-    object["spec"]["replicas"].as_i64()
+    object.read()["spec"]["replicas"].as_i64()
 }
 
 fn related_gateway(object: &Value) -> Option<Key> {

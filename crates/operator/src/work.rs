@@ -7,7 +7,7 @@ use std::{
 };
 
 use gateway::{
-    Extent, Incremental, Problem, Rendered, Snapshot,
+    Extent, Incremental, Rendered, Snapshot,
     api::{Gateway, Key, ObjectRef, Type},
 };
 use tokio::{
@@ -255,13 +255,12 @@ impl Work {
     fn render(&mut self) {
         self.render_at = None;
         let begun = Instant::now();
-        let before = self.rendering.rendered();
-        let known_problems: BTreeSet<Problem> = before.problems.iter().cloned().collect();
-        let stale = before.stale.clone();
         let changed = std::mem::take(&mut self.changed);
         let extent = self.rendering.update(self.cache.snapshot(), &self.operator.settings.render, &changed);
         self.operator.metrics.rendered(begun.elapsed());
-        self.operator.places.send_replace(nodes::places(self.cache.snapshot()));
+        if extent == Extent::Everything {
+            self.operator.places.send_replace(nodes::places(self.cache.snapshot()));
+        }
         self.publish(&extent);
         let cause = unplanned::cause(&changed);
         match extent {
@@ -272,10 +271,10 @@ impl Work {
         }
         let rendered = self.rendering.rendered();
         self.operator.metrics.stale.set(i64::try_from(rendered.stale.len()).unwrap_or(i64::MAX));
-        for problem in rendered.problems.iter().filter(|problem| !known_problems.contains(problem)) {
+        for problem in &self.rendering.news().problems {
             tracing::warn!(target: "operator", "{problem}");
         }
-        self.warn_of_stale(&stale);
+        self.warn_of_stale();
         if !std::mem::replace(&mut self.is_rendered, true) {
             let gateways = self.rendering.rendered().gateways.len();
             self.tell();
@@ -298,13 +297,13 @@ impl Work {
     }
 
     /// Tells of Gateways that have just become stale.
-    fn warn_of_stale(&self, before: &BTreeMap<Key, Problem>) {
+    fn warn_of_stale(&self) {
         if !*self.operator.leader.borrow() {
             return;
         }
-        for (key, problem) in &self.rendering.rendered().stale {
+        for key in &self.rendering.news().stale {
             let gateway = self.cache.snapshot().gateways.get(key);
-            if let (Some(gateway), true) = (gateway, before.get(key) != Some(problem)) {
+            if let (Some(gateway), Some(problem)) = (gateway, self.rendering.rendered().stale.get(key)) {
                 let text = format!("{problem}. What was rendered before stays in force");
                 self.events.warn(gateway, &self.gateway_version, "NotRendered", text);
             }

@@ -29,7 +29,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("one2one", &["logs", "signals"]),
     ("stunner", &["dataplane", "cds", "gateway", "auth", "one2one", "config", "flags", "logs", "signals"]),
     ("stunnerd", &["dataplane", "cds", "config", "flags", "logs", "signals"]),
-    ("stunner-operator", &["operator", "gateway", "cds", "config", "flags", "logs", "signals"]),
+    ("stunner-operator", &["operator", "gateway", "net", "cds", "config", "flags", "logs", "signals"]),
     ("stunner-auth", &["auth", "cds", "config", "flags", "logs", "signals"]),
     ("stunnerctl", &["client", "whip", "reach", "cds", "gateway", "config", "flags", "logs", "signals"]),
     ("turncat", &["client", "reach", "cds", "config", "flags", "logs", "signals"]),
@@ -37,7 +37,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("icetester", &["client", "whip", "config", "flags", "logs", "signals"]),
     // tests: these ship nothing, and nothing that ships may run with them
     ("kit", &["stun"]),
-    ("cluster", &["kit", "operator", "gateway", "cds", "config"]),
+    ("cluster", &["kit", "operator", "gateway", "net", "cds", "config"]),
     ("node", &["cluster", "kit"]),
     ("house", &[]),
     ("models", &[]),

@@ -53,9 +53,36 @@ pub struct GatewayConfigSpec {
     /// Most allocations one user may hold at a time in one pod; 0 or less is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_quota: Option<i64>,
+    /// What one client may have at a time in one pod. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<ClientLimits>,
     /// Answer Binding requests only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stun_mode: Option<bool>,
+}
+
+/// What one client may have at a time in one pod: from 0 to 65 535, of which 0 and none are the default of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClientLimits {
+    /// Permissions of one allocation: 256.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<i64>,
+    /// Channels of one allocation: 256.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<i64>,
+    /// TCP connections between one allocation and peers: 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<i64>,
+    /// Allocations of one IPv4 address, or of one IPv6 network of 64 bits: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocations_per_address: Option<i64>,
+    /// TLS and DTLS handshakes in flight at each worker: 512.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handshakes: Option<i64>,
+    /// Those of them from one IPv4 address, or from one IPv6 network of 64 bits: 128.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handshakes_per_address: Option<i64>,
 }
 
 /// Reference to a Secret (`authRef`, `certificateRefs`).

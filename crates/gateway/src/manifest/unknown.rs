@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use crate::{
-    api::{Resource, to_value},
+    api::{Resource, is_empty, to_value},
     names,
 };
 
@@ -48,14 +48,5 @@ fn compare(path: &str, given: &Value, read: &Value, paths: &mut Vec<String>) {
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Object(fields) => fields.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     address,
+    admin::admin,
     annotation::{Annotations, is_true},
     class::{Parameters, Shared},
     listener::{self, Plan, Ports},
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     Finding, Mode, Problem,
-    api::{DaemonSet, Deployment, Gateway, GatewayConfig, GatewayStatus, ObjectRef, Service},
+    api::{DaemonSet, Deployment, Gateway, GatewayStatus, ObjectRef, Service},
     names,
     snapshot::Stored,
 };
@@ -120,7 +121,7 @@ fn config(
             healthcheck_endpoint: (!health).then(String::new),
             offload_engine,
             offload_interfaces: dataplane.offload_interfaces.clone(),
-            ..admin(parameters.config, gateway.metadata.key().to_string())
+            ..admin(parameters.config, gateway.metadata.key().to_string(), problems)
         },
         auth: auth.clone(),
         listeners: plans.iter().filter_map(|plan| listener::render(gateway, plan, node_relay)).collect(),
@@ -129,17 +130,6 @@ fn config(
     };
     // The parts are checked where they come from, so that a bad one only costs itself. This is the last line of defence.
     config.validate().map_err(|error| fatal(gateway, "", Finding::Unrenderable(error.to_string())))
-}
-
-/// What the GatewayConfig says about the process as a whole.
-pub(super) fn admin(config: &GatewayConfig, name: String) -> Admin {
-    let quota = config.spec.user_quota.unwrap_or_default().clamp(0, u32::MAX.into());
-    Admin {
-        name,
-        loglevel: config.spec.log_level.clone().unwrap_or_default(),
-        user_quota: u32::try_from(quota).unwrap_or_default(),
-        ..Admin::default()
-    }
 }
 
 /// The object that has the name ours would have, if there is one and it is not ours.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use config::{Cluster, Config, Listener};
 use serde_json::json;
 
-use super::{class::Shared, gateway::admin, world::World};
+use super::{admin::admin, class::Shared, world::World};
 use crate::{
     Finding, Mode, Problem, Rendered,
     api::{ConfigMap, GatewayConfig, Key, ObjectRef, Resource},
@@ -42,13 +42,15 @@ pub(super) fn render(
     for (name, class) in &world.classes {
         let Some(Ok(Shared { parameters, auth })) = classes.get(name) else { continue };
         let (listeners, clusters) = merged.classes.remove(*name).unwrap_or_default();
+        let mut problems = Vec::new();
         let config = Config {
-            admin: admin(parameters.config, names::LEGACY_INSTANCE.to_owned()),
+            admin: admin(parameters.config, names::LEGACY_INSTANCE.to_owned(), &mut problems),
             auth: auth.clone(),
             listeners: listeners.into_values().flatten().collect(),
             clusters: clusters.into_values().collect(),
             ..Config::default()
         };
+        rendered.problems.extend(problems);
         let problem = |finding| Problem::new(ObjectRef::of(class.object), "", finding);
         let config = match config.validate() {
             Ok(config) => config,

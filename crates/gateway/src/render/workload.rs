@@ -122,10 +122,11 @@ fn container(settings: &Settings, gateway: &Gateway, dataplane: &DataplaneSpec) 
     container.insert("args".to_owned(), or(&dataplane.args, &["-w", "--udp-thread-num=16"]));
     container.insert("env".to_owned(), environment(settings, gateway, dataplane).into());
     insert(&mut container, [("envFrom", &dataplane.env_from)]);
-    container.insert(
-        "ports".to_owned(),
-        json!([{"name": "metrics-port", "containerPort": names::METRICS_PORT, "protocol": "TCP"}]),
-    );
+    // On the network of a node it is a port of the node, which only one pod can have there.
+    if dataplane.enable_metrics_endpoint.unwrap_or_default() || !dataplane.host_network.unwrap_or_default() {
+        let port = json!({"name": "metrics-port", "containerPort": names::METRICS_PORT, "protocol": "TCP"});
+        container.insert("ports".to_owned(), json!([port]));
+    }
     if !dataplane.disable_health_check.unwrap_or_default() {
         container.insert("livenessProbe".to_owned(), probe("/live"));
         container.insert("readinessProbe".to_owned(), probe("/ready"));

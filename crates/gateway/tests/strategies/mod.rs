@@ -223,6 +223,7 @@ prop_compose! {
         quota in option::of(any::<i64>()),
         dataplane in option::of(name()),
         annotations in annotations(),
+        limit in option::of(-9..70_000_i64),
     ) -> Value {
         let secret = |present: bool| present.then_some(SECRET);
         json!({
@@ -231,7 +232,7 @@ prop_compose! {
                 "authType": auth, "authRef": reference, "userQuota": quota, "dataplane": dataplane,
                 "userName": inline[0].then_some("user"), "password": secret(inline[1]),
                 "sharedSecret": secret(inline[2]), "stunMode": inline[3].then_some(true),
-                "loadBalancerServiceAnnotations": annotations,
+                "loadBalancerServiceAnnotations": annotations, "limits": {"channels": limit},
             },
         })
     }

@@ -10,7 +10,7 @@ use config::{Cluster, Config};
 use tokio::{net::TcpListener, sync::mpsc};
 
 use super::{
-    figures::{head, millis, processor, say, spread},
+    figures::{head, memory, millis, processor, say, spread},
     objects,
 };
 use crate::clock;
@@ -18,10 +18,26 @@ use crate::clock;
 /// Changes of one Gateway each.
 const CHANGES: usize = 200;
 
+/// Changes of a Gateway that all watch.
+const SHARED_CHANGES: usize = 20;
+
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Until the first frames are on their way.
+const SETTLE: Duration = Duration::from_secs(2);
+
 pub(super) fn measure(lively: usize, stalled: usize) {
+    // Both ends of each connection are in this process.
+    let files = net::limit::raise_open_files().expect("a limit");
+    assert!(
+        files as usize > 4 * lively + 2 * stalled + 100,
+        "{files} open files are allowed, which is not enough"
+    );
+    head(&format!("Config discovery with {lively} watchers that are connected and no more"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(hold(lively));
+    drop(runtime);
     for (title, stalled) in [("all of whom read", 0), ("and more who read nothing", stalled)] {
         head(&format!("Config discovery with {lively} watchers, {title} ({stalled})"));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
@@ -29,16 +45,43 @@ pub(super) fn measure(lively: usize, stalled: usize) {
     }
 }
 
-async fn run(lively: usize, stalled: usize) {
+/// A server with a configuration for each of so many Gateways.
+async fn serve(gateways: usize) -> (Store, SocketAddr) {
     let store = Store::new();
-    for at in 0..lively {
+    for at in 0..gateways {
         store.insert(objects::gateway_id(at), configuration(at, 0));
     }
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(Server::new(store.clone()).serve(listener));
+    (store, address)
+}
+
+/// What the server has for each watcher; their own ends are sockets and nothing else.
+async fn hold(watchers: usize) {
+    let (store, address) = serve(watchers).await;
+    let process = std::process::id();
+    let before = memory(process);
+    let started = clock::now();
+    let paths: Vec<_> = (0..watchers).map(|at| format!("/{}", objects::gateway_id(at))).collect();
+    let sleepers = tokio::task::spawn_blocking(move || {
+        paths.iter().map(|path| sleeper(address, path)).collect::<Vec<_>>()
+    });
+    let sleepers = sleepers.await.expect("connections");
+    while store.watchers() < watchers {
+        tokio::time::sleep(PAUSE).await;
+    }
+    say("until all are connected, one after the other", millis(clock::since(started)));
+    tokio::time::sleep(SETTLE).await;
+    let each = (memory(process) - before) * 1024.0 / watchers as f64;
+    say("memory of the server for each", format!("{each:.1} KiB"));
+    drop(sleepers);
+}
+
+async fn run(lively: usize, stalled: usize) {
+    let (store, address) = serve(lively).await;
     let sleepers =
-        tokio::task::spawn_blocking(move || (0..stalled).map(|_| sleeper(address)).collect::<Vec<_>>());
+        tokio::task::spawn_blocking(move || (0..stalled).map(|_| sleeper(address, "")).collect::<Vec<_>>());
     let _sleepers = sleepers.await.expect("connections");
     let (sender, mut arrivals) = mpsc::unbounded_channel();
     let origin: Arc<cds::Origin> = Arc::new(format!("http://{address}").parse().expect("an origin"));
@@ -50,7 +93,8 @@ async fn run(lively: usize, stalled: usize) {
     for _ in 0..lively {
         arrivals.recv().await.expect("the first frame of each");
     }
-    let before = processor(std::process::id());
+    let process = std::process::id();
+    let (before, memory_before) = (processor(process), memory(process));
     let mut times = Vec::new();
     for change in 1..=CHANGES {
         let at = change * 7919 % lively;
@@ -73,8 +117,38 @@ async fn run(lively: usize, stalled: usize) {
         arrivals.recv().await.expect("a frame");
     }
     say("all Gateways change at once: until the last watcher has its frame", millis(clock::since(started)));
-    let spent = processor(std::process::id()) - before;
-    say("processor, server and watchers together", millis(spent));
+    shared(&store, address, lively).await;
+    say("processor, server and watchers together", millis(processor(process) - before));
+    say(
+        "memory, both ends, more than at the beginning",
+        format!("{:.1} MiB", memory(process) - memory_before),
+    );
+}
+
+/// All of them watch the same Gateway.
+async fn shared(store: &Store, address: SocketAddr, watchers: usize) {
+    let (sender, mut arrivals) = mpsc::unbounded_channel();
+    let origin: cds::Origin = format!("http://{address}").parse().expect("an origin");
+    let id = objects::gateway_id(0);
+    for at in 0..watchers {
+        let watch =
+            cds::watch(&origin, id.parse().expect("an id"), cds::Options::default()).expect("a watch");
+        tokio::spawn(read(watch, at, sender.clone()));
+    }
+    for _ in 0..watchers {
+        arrivals.recv().await.expect("the first frame of each");
+    }
+    let mut times = Vec::new();
+    for change in 2..=SHARED_CHANGES {
+        let started = clock::now();
+        store.insert(&*id, configuration(0, CHANGES + change));
+        for _ in 0..watchers {
+            arrivals.recv().await.expect("a frame");
+        }
+        times.push(clock::since(started));
+        tokio::time::sleep(PAUSE).await;
+    }
+    say("a Gateway that all watch changes: until the last watcher has its frame", spread(times));
 }
 
 fn configuration(at: usize, change: usize) -> Config {
@@ -90,11 +164,11 @@ fn configuration(at: usize, change: usize) -> Config {
     config
 }
 
-/// A watcher of everything that never reads.
-fn sleeper(address: SocketAddr) -> TcpStream {
+/// A watcher that never reads.
+fn sleeper(address: SocketAddr, of: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("a server");
     let request = format!(
-        "GET /api/v1/configs?watch=true HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET /api/v1/configs{of}?watch=true HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).expect("a request");

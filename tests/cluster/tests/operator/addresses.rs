@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use crate::discovery::Watcher;
 use crate::fixture::{CONFIG, GATEWAY, LEGACY, SERVICE, UDP, World, listener, ours};
 
 /// Whose nodes there are.
@@ -39,7 +40,7 @@ impl World {
 }
 
 #[test]
-fn m07_to_m14_and_c03_the_public_address_is_the_best_there_is() {
+fn m07_to_m14_c03_and_w28_the_public_address_is_the_best_there_is() {
     let _turn = turn();
     let Some(world) = World::start("m07", &[]) else { return };
     public_addresses(&world);
@@ -131,12 +132,18 @@ fn node_addresses(world: &World) {
             .await_config(&gateway(node), address, |config| listener(config, UDP)["address"] == address);
     };
     at(&second, "1.2.3.7");
+    let mut watcher = Watcher::on(world, "gateway-1", &second);
+    let mut await_address = |address: &str| while watcher.next_config().listeners[0].address != address {};
+    await_address("1.2.3.7");
     at(&first, "$STUNNER_ADDR");
     at("nobody", "$STUNNER_ADDR");
     world.set_node(&second, &external("2001:db8::7"));
     at(&second, "2001:db8::7");
+    // W28: who follows is told.
+    await_address("2001:db8::7");
     world.set_node(&second, &json!([{"type": "ExternalDNS", "address": "localhost"}]));
     at(&second, "127.0.0.1");
+    await_address("127.0.0.1");
     world.annotate(GATEWAY, "gateway-1", &ours("enable-relay-address-discovery"), None);
 }
 

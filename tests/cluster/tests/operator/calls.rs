@@ -104,6 +104,11 @@ fn w01_w02_a_call_outlives_whatever_happens_to_the_control_plane() {
     call.goes_on();
     server.start_api_server();
     call.goes_on();
+    // Its store stands still.
+    server.pause_etcd(true);
+    call.goes_on();
+    server.pause_etcd(false);
+    call.goes_on();
     let spec = json!({"apiVersion": "stunner.l7mp.io/v1", "kind": "GatewayConfig", "spec": config["spec"],
         "metadata": {"name": "gatewayconfig-ok", "namespace": "call"}});
     api.apply(&spec.to_string());

@@ -6,17 +6,26 @@ use serde_json::json;
 use crate::fixture::{CONFIG, DATAPLANE, GATEWAY, ROUTE_AND_BACKEND, World, endpoints, ours};
 
 /// What a watcher is sent, one after the other.
-struct Watcher {
+pub(crate) struct Watcher {
     runtime: tokio::runtime::Runtime,
     watch: cds::Watch,
 }
 
 impl Watcher {
     fn new(world: &World, gateway: &str) -> Self {
+        Self::at(world, gateway, cds::Options::default())
+    }
+
+    /// One on a node.
+    pub(crate) fn on(world: &World, gateway: &str, node: &str) -> Self {
+        Self::at(world, gateway, cds::Options { node: Some(node.to_owned()), ..cds::Options::default() })
+    }
+
+    fn at(world: &World, gateway: &str, options: cds::Options) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let origin = format!("http://{}", world.operator().discovery_address()).parse().expect("an origin");
         let scope = Scope::Gateway { namespace: world.name.clone(), name: gateway.to_owned() };
-        let watch = runtime.block_on(async { cds::watch(&origin, scope, cds::Options::default()) });
+        let watch = runtime.block_on(async { cds::watch(&origin, scope, options) });
         Self { runtime, watch: watch.expect("a watch") }
     }
 
@@ -35,7 +44,7 @@ impl Watcher {
 
     /// The next configuration.
     #[track_caller]
-    fn next_config(&mut self) -> Box<config::Config> {
+    pub(crate) fn next_config(&mut self) -> Box<config::Config> {
         loop {
             match self.next() {
                 Event::Config(config) => return config,
@@ -109,7 +118,9 @@ fn c05_c06_what_was_sold_is_there() {
     assert_eq!(license["enabledFeatures"].as_array().map(Vec::len), Some(5));
     world.apply(ROUTE_AND_BACKEND);
     world.await_config("endpoints", |config| endpoints(config) == 5);
-    let spec = json!({"userQuota": 3, "stunMode": true, "userName": null, "password": null});
+    let limits = json!({"permissions": 9, "handshakesPerAddress": 1000});
+    let spec =
+        json!({"userQuota": 3, "stunMode": true, "userName": null, "password": null, "limits": limits});
     world.api.patch(&world.at(CONFIG, "gatewayconfig-ok"), json!({ "spec": spec }));
     let spec =
         json!({"dataplaneResource": "DaemonSet", "offloadEngine": "Auto", "offloadInterfaces": ["eth0"]});
@@ -124,6 +135,8 @@ fn c05_c06_what_was_sold_is_there() {
                 .is_some_and(|address| address.contains("placeholder"))
     });
     assert_eq!(config["admin"]["offload_interfaces"], json!(["eth0"]));
+    let limits = json!({"permissions": 9, "handshakes_per_address": 1000});
+    assert_eq!(config["admin"]["limits"], limits, "which was never for sale");
     let daemon_set = world.api.await_object(&world.at("apps/v1/DaemonSet", "gateway-1"), "there", |_| true);
     assert!(daemon_set["spec"].get("replicas").is_none());
 }

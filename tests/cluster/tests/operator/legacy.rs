@@ -211,7 +211,9 @@ fn l12_any_change_is_rendered() {
         "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: gateway-2, namespace: NAME}, spec: \
          {gatewayClassName: NAME, listeners: [{name: a, port: 1, protocol: UDP}, {name: b, port: 3, protocol: TCP}]}}",
     );
-    world.await_config("four listeners", |config| listeners(config) == 4);
+    world.await_config("four listeners and two clusters", |config| {
+        listeners(config) == 4 && config["clusters"].as_array().map(Vec::len) == Some(2)
+    });
     world.api.delete(&world.at(GATEWAY, "gateway-2"));
     world.await_config("two listeners", |config| listeners(config) == 2);
 }

@@ -34,7 +34,7 @@ fn a_gateway(world: &World) {
 
     let (status, license) = world.discovery().get("/api/v1/license");
     assert_eq!(status, 200);
-    assert!(license.contains("subscriptionType"), "{license}");
+    assert!(license.contains("\"subscriptionType\":\"free\""), "{license}");
 
     let class = world.api.await_object(&format!("{CLASS} {name}"), "accepted", |class| {
         condition(&class["status"]["conditions"], "Accepted") == ("True", "Accepted")
@@ -121,6 +121,8 @@ fn m22_the_deployment_is_made_from_the_template() {
     assert_eq!(containers[0]["imagePullPolicy"], "Always");
     assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 60);
     assert_eq!(pod["spec"]["hostNetwork"], true);
+    // W30: on the network of its node, a port that nobody serves would keep others away.
+    assert!(containers[0]["ports"].is_null());
     assert_eq!(deployment["spec"]["replicas"], 3);
 }
 
@@ -143,19 +145,28 @@ fn m27_and_o06_replicas_of_one_leave_scaling_to_others() {
 }
 
 #[test]
-fn m24_another_workload_of_ours_goes() {
-    let Some(world) = World::start("m24", &[]) else { return };
+fn m24_another_workload_of_ours_goes_and_o01_a_daemon_set_is_written_once() {
+    let Some(mut world) = World::start("m24", &[]) else { return };
     world.api.await_object(&world.at(DEPLOYMENT, "gateway-1"), "there", |_| true);
     world.api.patch(&format!("{DATAPLANE} m24"), json!({"spec": {"dataplaneResource": "DaemonSet"}}));
-    world.api.await_object(&world.at(DAEMON_SET, "gateway-1"), "there", |_| true);
+    let daemon_set = world.at(DAEMON_SET, "gateway-1");
+    world.api.await_object(&daemon_set, "there", |_| true);
     world.api.await_gone(&world.at(DEPLOYMENT, "gateway-1"));
+    // O1 and O2: neither this operator nor the next one has anything to write.
+    world.await_idle();
+    let version = |object: Value| object["metadata"]["resourceVersion"].clone();
+    let before = version(world.api.get(&daemon_set));
+    drop(world.operator.take());
+    world.start_operator();
+    world.await_idle();
+    assert_eq!(version(world.api.get(&daemon_set)), before);
     world.api.patch(&format!("{DATAPLANE} m24"), json!({"spec": {"dataplaneResource": "Deployment"}}));
     world.api.await_object(&world.at(DEPLOYMENT, "gateway-1"), "there", |_| true);
     world.api.await_gone(&world.at(DAEMON_SET, "gateway-1"));
 }
 
 #[test]
-fn m16_what_is_put_on_a_service_by_hand_survives() {
+fn m16_w25_and_o03_what_is_put_on_a_service_by_hand_survives() {
     let Some(world) = World::start("m16", &[]) else { return };
     what_is_put_on_a_service_by_hand_survives(&world);
 }
@@ -178,6 +189,17 @@ fn what_is_put_on_a_service_by_hand_survives(world: &World) {
     let after = world.api.await_object(&service, "with its annotation again", |service| {
         service["metadata"]["annotations"][related] == related_to
     });
+    // W25: another owner neither goes nor gets in the way.
+    let mut owners = after["metadata"]["ownerReferences"].as_array().expect("an owner").clone();
+    let somebody = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "somebody", "uid": "5ca1ab1e"});
+    owners.push(somebody.clone());
+    world.api.patch(&service, json!({"metadata": {"ownerReferences": owners}}));
+    world.annotate(GATEWAY, "gateway-1", "written", Some("anew"));
+    let after = world.api.await_object(&service, "written anew", |service| {
+        service["metadata"]["annotations"]["written"] == "anew"
+    });
+    let owners = after["metadata"]["ownerReferences"].as_array().expect("owners");
+    assert!(owners.len() == 2 && owners.contains(&somebody), "{owners:?}");
     assert_eq!(after["metadata"]["labels"]["by-hand"], "yes");
     assert_eq!(after["metadata"]["annotations"]["by-hand"], "too");
 }
@@ -384,6 +406,8 @@ fn m25_and_m26_an_edit_of_the_template_reaches_everything() {
     assert!(container.get("livenessProbe").is_none() && container.get("readinessProbe").is_none());
     assert_eq!(container["envFrom"], json!([{"configMapRef": {"name": "more"}}]));
     assert_ne!(pod["spec"]["hostNetwork"], true);
+    assert_eq!(container["ports"].as_array().map(Vec::len), Some(1));
+    assert_eq!(container["ports"][0]["name"], "metrics-port");
     let labels = pod["metadata"]["labels"].as_object().unwrap();
     assert_eq!((labels.len(), &labels["custom"], &labels["app"]), (4, &json!("label"), &json!("stunner")));
     let annotations = pod["metadata"]["annotations"].as_object().unwrap();

@@ -68,6 +68,15 @@ impl Guarded {
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// Waits until the token lets somebody have what they ask for.
+    #[track_caller]
+    fn await_given(&self, arguments: &str, token: &Path) {
+        let deadline = Deadline::default();
+        while !self.stunnerctl(arguments, Some(token), "").status.success() {
+            assert!(deadline.left().is_some(), "{}", self.is_refused(arguments, Some(token)));
+        }
+    }
+
     /// Why not.
     #[track_caller]
     fn is_refused(&self, arguments: &str, token: Option<&Path>) -> String {
@@ -87,14 +96,7 @@ fn w14_the_token_of_a_pod_gets_the_configuration_of_its_own_gateway_only() {
     guarded.pod("one", "gateway-1");
     let own = guarded.token(AUDIENCE, Some("one"));
     let print = "-o jsonpath={.auth.realm}";
-    let deadline = Deadline::default();
-    while !guarded.stunnerctl("config w14-tokens/gateway-1", Some(&own), "").status.success() {
-        assert!(
-            deadline.left().is_some(),
-            "{}",
-            guarded.is_refused("config w14-tokens/gateway-1", Some(&own))
-        );
-    }
+    guarded.await_given("config w14-tokens/gateway-1", &own);
     assert_eq!(guarded.is_given(&format!("config w14-tokens/gateway-1 {print}"), &own), "testrealm\n");
     for other in
         ["config w14-tokens/gateway-2", "config -n w14-tokens", "config -a", "config default/gateway-1"]
@@ -133,14 +135,7 @@ fn w14_others_get_what_roles_let_them_have() {
          subjects: [{kind: ServiceAccount, name: account, namespace: NAME}]}",
     );
     let token = guarded.token(AUDIENCE, None);
-    let deadline = Deadline::default();
-    while !guarded.stunnerctl("config w14-roles/gateway-1", Some(&token), "").status.success() {
-        assert!(
-            deadline.left().is_some(),
-            "{}",
-            guarded.is_refused("config w14-roles/gateway-1", Some(&token))
-        );
-    }
+    guarded.await_given("config w14-roles/gateway-1", &token);
     let all = guarded.is_given("config -n w14-roles -o jsonpath={.admin.name}", &token);
     assert_eq!(all, "w14-roles/gateway-1\n");
     let reason = guarded.is_refused("config -a", Some(&token));

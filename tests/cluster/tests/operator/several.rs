@@ -183,6 +183,7 @@ fn m23_g08_and_o03_edits_by_hand_stay_where_they_may_and_go_where_they_may_not()
     assert_eq!(after["metadata"]["labels"][&owned], "stunner");
     assert_eq!(after["metadata"]["annotations"][ours("related-gateway-name")], "g08/gateway-1");
     assert!(after["spec"]["template"]["metadata"]["labels"].get("new").is_none());
+    assert!(after["spec"]["template"]["metadata"]["annotations"].get("new").is_none());
     // M23: labels of whoever applied the Gateway are not passed on.
     world.api.patch(
         &world.gateway(),

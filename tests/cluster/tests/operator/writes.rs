@@ -16,6 +16,8 @@ fn o05_pod_fields_that_nobody_asked_for_stay_as_they_were_set() {
         json!({"tolerations": toleration, "priorityClassName": "", "securityContext": {"runAsUser": 1000}});
     let edited = world.api.patch(&reference, json!({"spec": {"template": {"spec": edit}}}));
     world.await_idle();
+    let now = world.api.get(&reference);
+    assert_eq!(now["metadata"]["resourceVersion"], edited["metadata"]["resourceVersion"], "nothing to write");
     // Something else changes, and they are still there.
     world.api.patch(&format!("{DATAPLANE} o05"), json!({"spec": {"image": "testimage-2"}}));
     let after = world.api.await_object(&reference, "the new image", |deployment| {
