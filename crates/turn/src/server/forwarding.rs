@@ -249,13 +249,14 @@ impl Forwarding {
         hash: impl FnOnce() -> u64,
         is_it: impl Fn(&Channel) -> bool,
     ) -> Option<&Channel> {
-        let entry = |key: u32| self.channels.get(key as usize).filter(|channel| is_it(channel));
-        if let Some(channel) = entry(last.get()) {
+        if let Some(channel) = self.channels.get(last.get() as usize)
+            && is_it(channel)
+        {
             return Some(channel);
         }
-        let found = index.find(hash(), |key| entry(key).is_some())?;
+        let found = index.find(hash(), |key| is_it(&self.channels[key as usize]))?;
         last.set(found);
-        entry(found)
+        Some(&self.channels[found as usize])
     }
 
     fn relay(&self, slot: u32) -> Option<&Relay> {
