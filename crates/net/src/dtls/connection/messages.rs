@@ -108,9 +108,12 @@ mod tests {
     #[test]
     fn fragments_in_any_order_make_a_message_once() {
         let whole = |number| Whole { kind: 11, number, body: BODY.to_vec() };
-        for parts in
-            [vec![0..10], vec![0..3, 3..10], vec![7..10, 0..2, 4..8, 1..5], vec![5..6, 5..6, 0..9, 9..10]]
-        {
+        for parts in [
+            vec![0..1, 1..10],
+            vec![0..3, 3..10],
+            vec![7..10, 0..2, 4..8, 1..5],
+            vec![5..6, 5..6, 0..9, 9..10],
+        ] {
             let mut incoming = Incoming::default();
             for (at, range) in parts.iter().enumerate() {
                 assert_eq!(incoming.pop(), None, "{parts:?} after {at}");
