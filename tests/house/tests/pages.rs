@@ -15,6 +15,9 @@ const NUMBERED: [(&str, usize); 8] =
 /// How many weaknesses of the original are listed, from `W-01` on.
 const WEAKNESSES: usize = 34;
 
+/// The steps of the tutorial, and the troubles that its page knows, counted from 1.
+const TUTORIAL: [(&str, usize); 2] = [("T", 25), ("D", 7)];
+
 /// How a row may begin its last cell when no test proves it, each followed by the reason.
 const WITHOUT_TEST: [&str; 4] = ["deviates: ", "not built yet: ", "by construction: ", "for the operator: "];
 
@@ -127,6 +130,16 @@ fn every_weakness_of_the_original_has_its_row() {
     let files = Files::load();
     for number in 1..=WEAKNESSES {
         assert!(!proof_of(files.text(CRITERIA), &format!("W-{number:02}")).is_empty());
+    }
+}
+
+#[test]
+fn every_step_of_the_tutorial_has_its_row() {
+    let files = Files::load();
+    for (letter, count) in TUTORIAL {
+        for number in 1..=count {
+            assert!(!proof_of(files.text(CRITERIA), &format!("tutorial {letter}{number}")).is_empty());
+        }
     }
 }
 

@@ -34,6 +34,22 @@ impl Default for Deadline {
     }
 }
 
+/// How long something takes, for people to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch(Instant);
+
+impl Watch {
+    /// Begins now.
+    pub fn start() -> Self {
+        Self(now())
+    }
+
+    /// What has passed since.
+    pub fn passed(self) -> Duration {
+        now().saturating_duration_since(self.0)
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the kit waits on real sockets and processes")]
 fn now() -> Instant {
     Instant::now()

@@ -19,10 +19,10 @@ mod process;
 mod turn;
 mod way;
 
-pub use clock::{Deadline, PATIENCE};
+pub use clock::{Deadline, PATIENCE, Watch};
 pub use echo::{EchoPeer, TcpEchoPeer};
 pub use part::{Part, excuse, need};
-pub use place::{binary, cache, temp_dir, workspace};
+pub use place::{binary, cache, sweep, temp_dir, workspace};
 pub use port::{await_tcp, free_port};
 pub use process::{Process, Running};
 pub use turn::{

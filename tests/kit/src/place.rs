@@ -1,5 +1,6 @@
 //! Where things are: the workspace, its cache, its programs, a folder to throw away.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,9 +16,26 @@ pub fn cache() -> PathBuf {
     workspace().join(".cache")
 }
 
+/// What the names of our temporary folders begin with; the id of the process that made them follows.
+const PREFIX: &str = "stunner-test-";
+
 /// An empty folder that is removed when the value is dropped.
 pub fn temp_dir() -> TempDir {
-    tempfile::Builder::new().prefix("stunner-test-").tempdir().expect("a folder for temporary files")
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir().expect("a folder for temporary files")
+}
+
+/// Removes the temporary folders of processes that are gone: who is killed cannot tidy up.
+pub fn sweep() {
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
+        let owner = owner.and_then(|(id, _)| id.parse::<u32>().ok());
+        if owner.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
+            // Somebody else may be doing the same.
+            drop(fs::remove_dir_all(entry.path()));
+        }
+    }
 }
 
 /// The program `name` of this workspace, in the profile the tests were built in.
@@ -49,4 +67,21 @@ fn profile_folder() -> PathBuf {
         .and_then(Path::parent)
         .expect("test programs are built in target/<profile>/deps")
         .to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_the_dead_are_swept_and_those_of_the_living_are_not() {
+        let mut gone = Command::new("true").spawn().expect("a process");
+        gone.wait().expect("it ends");
+        let left = std::env::temp_dir().join(format!("{PREFIX}{}-left", gone.id()));
+        fs::create_dir_all(left.join("within")).expect("a folder");
+        let ours = temp_dir();
+        sweep();
+        assert!(!left.exists());
+        assert!(ours.path().exists());
+    }
 }

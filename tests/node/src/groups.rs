@@ -37,6 +37,23 @@ impl Drop for Groups {
     }
 }
 
+/// Removes the groups that keepers left which are gone: who is killed cannot tidy up.
+pub(crate) fn sweep(prefix: &str) {
+    let named = |tree: &PathBuf| -> Vec<String> {
+        let entries = fs::read_dir(tree).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let mut names: Vec<String> = trees().iter().flat_map(named).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let keeper = name.strip_prefix(prefix).and_then(|id| id.parse::<u32>().ok());
+        if keeper.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
+            remove_all(&name);
+        }
+    }
+}
+
 /// Removes the groups of this name. Processes that were ended a moment ago may still be in them.
 pub(crate) fn remove_all(name: &str) {
     let deadline = Deadline::default();

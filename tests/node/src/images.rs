@@ -13,8 +13,8 @@ const OURS: [&str; 4] = ["stunnerd", "stunner-operator", "stunner-auth", "one2on
 /// Kubernetes' own: the pod's first process, and names of Services.
 const THEIRS: [&str; 2] = ["pause", "coredns"];
 
-/// Builds everything a node needs from the programs that the tests use, as archives in `folder`.
-pub(crate) fn build(part: &Part, folder: &Path) -> Vec<PathBuf> {
+/// Builds this repository's images from the programs that the tests use, as archives in `folder`.
+pub(crate) fn ours(folder: &Path) -> Vec<PathBuf> {
     fs::create_dir_all(folder).expect("a folder for images");
     let mut programs = PathBuf::new();
     for program in OURS.iter().chain(&["health"]) {
@@ -24,10 +24,15 @@ pub(crate) fn build(part: &Part, folder: &Path) -> Vec<PathBuf> {
     script.current_dir(kit::workspace()).env("PATH", crate::space::path());
     script.arg("--trial").arg(&programs).arg(folder).args(OURS);
     Process::run(script, patience());
+    OURS.iter().map(|name| folder.join(name).with_extension("tar")).collect()
+}
+
+/// Builds the images that every node needs, as archives in `folder`.
+pub(crate) fn theirs(part: &Part, folder: &Path) -> Vec<PathBuf> {
     for name in THEIRS {
         build_from_scratch(part, name, folder);
     }
-    OURS.iter().chain(&THEIRS).map(|name| folder.join(name).with_extension("tar")).collect()
+    THEIRS.iter().map(|name| folder.join(name).with_extension("tar")).collect()
 }
 
 /// An image with one static program.

@@ -21,12 +21,14 @@ mod space;
 
 use std::{
     fs,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::{Path, PathBuf},
     sync::Mutex,
+    thread,
 };
 
 use cluster::{Api, NodeSide, Server};
-use kit::Part;
+use kit::{Part, Watch};
 
 pub use containers::Container;
 pub use shell::{Answer, PATIENCE};
@@ -59,40 +61,45 @@ pub struct Node<'n> {
     _balancer: Balancer,
     server: Server,
     api: Api,
-    _programs: Programs<'n>,
+    programs: Programs<'n>,
+    since: Watch,
 }
 
 /// Brings a node up, runs `story` with it, and takes it down. Nothing is run where the machine lacks a part, or where
-/// its kernel refuses what pods need; both are said.
+/// it refuses what pods need; both are said. Whatever goes wrong before anything of this repository is on the node is
+/// the machine's refusal.
 #[track_caller]
 pub fn with_a_node<T: Send>(story: impl FnOnce(&Node<'_>) -> T + Send) -> Option<T> {
     // Two nodes at once are more than two processors carry.
     static ONE: Mutex<()> = Mutex::new(());
     let part = kit::need("node")?;
     let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    kit::sweep();
+    groups::sweep(GROUPS);
     let folder = kit::temp_dir();
-    let made = prepare(&part, folder.path());
-    let (groups, space) = match made {
-        Ok(made) => made,
-        Err(why) => {
-            kit::excuse("node", &why);
-            return None;
-        }
-    };
-    let images = images::build(&part, &folder.path().join("images"));
-    let told = space.inside(|| {
-        let node = Node::start(&part, folder.path(), &space, &groups, &images);
-        story(&node)
+    let told = prepare(&part, folder.path()).and_then(|(groups, space)| {
+        let told = thread::scope(|scope| {
+            // Built while the node comes up.
+            let ours = scope.spawn(|| images::ours(&folder.path().join("images")));
+            space.inside(|| {
+                let node = Node::try_start(&part, folder.path(), &space, &groups)?;
+                node.programs.import(&ours.join().unwrap_or_else(|panic| resume_unwind(panic)));
+                Ok(story(&node))
+            })
+        });
+        // The processes go first: groups can only be removed when they are empty.
+        drop(space);
+        drop(groups);
+        told
     });
-    // The processes go first: groups can only be removed when they are empty.
-    drop(space);
-    drop(groups);
-    Some(told)
+    told.map_err(|why| kit::excuse("node", &why)).ok()
 }
 
-/// The name of a node's control groups: that of the process that keeps it is in it.
+/// What the names of a node's control groups begin with; the id of the process that keeps it follows.
+const GROUPS: &str = "stunner-node-";
+
 fn group_name(keeper: u32) -> String {
-    format!("stunner-node-{keeper}")
+    format!("{GROUPS}{keeper}")
 }
 
 fn prepare(part: &Part, folder: &Path) -> Result<(Groups, Space), String> {
@@ -103,24 +110,35 @@ fn prepare(part: &Part, folder: &Path) -> Result<(Groups, Space), String> {
 }
 
 impl<'n> Node<'n> {
-    fn start(
+    /// Brings one up, or says what it was that did not come about.
+    fn try_start(
         part: &'n Part,
         folder: &'n Path,
         space: &'n Space,
         groups: &Groups,
-        images: &[PathBuf],
-    ) -> Self {
+    ) -> Result<Self, String> {
+        let start = AssertUnwindSafe(|| Self::start(part, folder, space, groups));
+        catch_unwind(start).map_err(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason is known");
+            format!("a node: {}", text.lines().next().unwrap_or_default())
+        })
+    }
+
+    fn start(part: &'n Part, folder: &'n Path, space: &'n Space, groups: &Groups) -> Self {
+        let since = Watch::start();
         let certificates = folder.join("certificates");
         certificates::write(&certificates).expect("certificates");
         let mut programs = Programs::new(part, space, folder);
-        programs.start_containers(images);
+        programs.start_containers();
+        programs.import(&images::theirs(part, &folder.join("base")));
         let address = ADDRESS.parse().expect("an address");
         let side = NodeSide { address, port: PORT, certificates, users: USERS.to_vec() };
         let server = Server::start_for(side).expect("the part was there a moment ago");
         programs.start_node(&server, &groups.path());
         let api = server.api();
         let balancer = Balancer::start(api.clone());
-        let node = Self { part, folder, space, server, api, _balancer: balancer, _programs: programs };
+        let node = Self { part, folder, space, server, api, _balancer: balancer, programs, since };
         node.api.apply(include_str!("../files/dns.yaml"));
         node.await_pods("kube-system", "k8s-app=kube-dns", 1);
         node
@@ -144,7 +162,7 @@ impl<'n> Node<'n> {
 
 impl Drop for Node<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             self.report();
         }
     }

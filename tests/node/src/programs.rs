@@ -23,8 +23,8 @@ impl<'n> Programs<'n> {
         Self { part, space, folder: folder.to_owned(), running: Vec::new() }
     }
 
-    /// Starts what runs containers, and gives it these images.
-    pub(crate) fn start_containers(&mut self, images: &[PathBuf]) {
+    /// Starts what runs containers.
+    pub(crate) fn start_containers(&mut self) {
         let snapshotter = fs::read_to_string(self.folder.join("snapshotter")).unwrap_or_default();
         let config = include_str!("../files/containerd.toml").replace("SNAPSHOTTER", snapshotter.trim());
         self.write("containerd.toml", &config);
@@ -33,6 +33,10 @@ impl<'n> Programs<'n> {
         containerd.arg("--config").arg(self.folder.join("containerd.toml"));
         self.start("containerd", &containerd);
         self.await_containers();
+    }
+
+    /// Gives these images to what runs containers.
+    pub(crate) fn import(&self, images: &[PathBuf]) {
         for image in images {
             let mut import = ctr(self.part, &self.folder);
             import.args(["images", "import", "--all-platforms"]).arg(image);

@@ -1,4 +1,7 @@
-use std::fs;
+use std::{
+    fs,
+    io::{self, Write as _},
+};
 
 use crate::Node;
 
@@ -14,6 +17,14 @@ const QUESTIONS: [&str; 4] = [
 const LINES: usize = 25;
 
 impl Node<'_> {
+    /// Says what comes next, and how long the node has been there, on standard error: whoever waits wants to know, and
+    /// whoever looks for a cause, too.
+    pub fn step(&self, what: &str) {
+        let seconds = self.since.passed().as_secs();
+        // Straight to the stream: the test harness swallows what a passing test prints.
+        drop(io::stderr().write_all(format!("    node, {seconds} s: {what}\n").as_bytes()));
+    }
+
     /// Prints the state of everything.
     #[expect(clippy::print_stderr, reason = "the test harness shows what a failing test prints")]
     pub(crate) fn report(&self) {

@@ -1,4 +1,4 @@
-use std::{fmt::Write as _, fs, os::unix::fs::symlink, process::Command, time::Duration};
+use std::{fmt::Write as _, fs, os::unix::fs::symlink, path::PathBuf, process::Command, time::Duration};
 
 use kit::Deadline;
 use serde_json::Value;
@@ -46,6 +46,20 @@ impl Node<'_> {
         let answer = self.shell(line);
         assert!(answer.success, "{line}:\n{}{}", answer.output, answer.errors);
         answer.output
+    }
+
+    /// Writes a file, and returns where it is.
+    #[track_caller]
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let file = self.folder.join(name);
+        fs::write(&file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        file
+    }
+
+    /// Writes objects to a file and applies it, as a person would.
+    #[track_caller]
+    pub fn apply(&self, name: &str, yaml: &str) {
+        self.run(&format!("kubectl apply -f {}", self.write(name, yaml).display()));
     }
 
     /// Runs a line until what it prints is as `holds` says; returns it.

@@ -106,6 +106,10 @@ fn template(settings: &Settings, gateway: &Gateway, dataplane: &DataplaneSpec) -
     json!({"metadata": {"labels": labels, "annotations": annotations}, "spec": spec})
 }
 
+/// Of a dataplane whose template has none. A pod that is to go has to stay ready while calls go through it: packets of UDP
+/// clients are led to ready pods only, and new clients to other ones anyway.
+const ARGUMENTS: [&str; 3] = ["-w", "--udp-thread-num=16", "--force-ready-status"];
+
 fn container(settings: &Settings, gateway: &Gateway, dataplane: &DataplaneSpec) -> Value {
     let or = |given: &Vec<String>, default: &[&str]| {
         if given.is_empty() { json!(default) } else { json!(given) }
@@ -119,7 +123,7 @@ fn container(settings: &Settings, gateway: &Gateway, dataplane: &DataplaneSpec) 
         json!(dataplane.image_pull_policy.as_deref().unwrap_or("Always")),
     );
     container.insert("command".to_owned(), or(&dataplane.command, &["stunnerd"]));
-    container.insert("args".to_owned(), or(&dataplane.args, &["-w", "--udp-thread-num=16"]));
+    container.insert("args".to_owned(), or(&dataplane.args, &ARGUMENTS));
     container.insert("env".to_owned(), environment(settings, gateway, dataplane).into());
     insert(&mut container, [("envFrom", &dataplane.env_from)]);
     // On the network of a node it is a port of the node, which only one pod can have there.

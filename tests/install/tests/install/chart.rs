@@ -135,7 +135,7 @@ fn the_template_of_dataplanes_has_every_field_of_the_values() {
     assert_eq!((&spec["offloadEngine"], &spec["offloadInterfaces"]), (&json!("TC"), &json!(["eth0"])));
     assert_eq!(spec["envFrom"], json!([{"configMapRef": {"name": "more"}}]));
     assert_eq!((&spec["disableHealthCheck"], &spec["enableMetricsEndpoint"]), (&json!(true), &json!(true)));
-    assert_eq!(spec["args"], json!(["-w", "--log-format=json"]));
+    assert_eq!(spec["args"], json!(["-w", "--force-ready-status", "--log-format=json"]));
     assert_eq!(spec["image"], "localhost/stunner/stunnerd:1.2.3");
 }
 

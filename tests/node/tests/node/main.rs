@@ -1,4 +1,8 @@
 //! The tutorial, word for word, on a whole Kubernetes with our images: two browsers call each other through the gateway.
 
+mod capture;
+mod changes;
+mod legacy;
 mod managed;
+mod pair;
 mod scene;

@@ -1,15 +1,30 @@
-//! What the stories share: an installation, the tutorial's pages, and two people in front of browsers.
+//! What the stories share: the tutorial's pages, what people ask the cluster, and what a TURN client sees of it.
 
-use e2e::{Browser, Look, Window};
-use kit::Deadline;
-use node::Node;
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    time::Duration,
+};
+
+use kit::{Credentials, Deadline, Failure, TurnClient};
+use node::{Node, PATIENCE};
 use serde_json::Value;
 
 /// The tutorial's files, from the root of the repository.
 pub(crate) const TUTORIAL: &str = "docs/examples/direct-one2one-call";
 
-/// Enough to be sure that it is a moving picture.
-pub(crate) const FRAMES: u64 = 60;
+/// The Deployment of the operator, and what its pods are labelled with.
+pub(crate) const OPERATOR: &str = "stunner-gateway-operator-controller-manager";
+
+/// Pods share two processors with two browsers, so less is set aside for each.
+pub(crate) const SMALL: &str = "--set stunnerGatewayOperator.dataplane.spec.resources.requests.cpu=50m \
+                                --set legacyDataplane.resources.requests.cpu=50m \
+                                --set stunnerGatewayOperator.deployment.container.manager.resources.requests.cpu=50m";
+
+/// The node's address in its network.
+const HERE: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
+
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The objects that both manifests of the tutorial make.
 pub(crate) struct Scene<'s, 'n> {
@@ -19,87 +34,163 @@ pub(crate) struct Scene<'s, 'n> {
 }
 
 impl<'s, 'n> Scene<'s, 'n> {
-    /// T1 to T8, T11 and T13: applies both manifests, in the tutorial's order, and waits until everything is there.
+    /// T2, T3, T6, T7, T11, T13: applies both manifests, in the tutorial's order, and waits for the application.
     pub(crate) fn set(node: &'s Node<'n>, gateways: &str) -> Self {
-        node.run(&format!("kubectl apply -f {TUTORIAL}/direct-one2one-call-server.yaml"));
-        node.run(&format!("kubectl apply -f {gateways}"));
-        let url = page(node);
-        Self { node, url }
-    }
-
-    /// Two windows with Alice and Bob, each on gateways over some transport, or any if that is empty.
-    pub(crate) async fn two(&self, browser: &Browser, transports: [&str; 2]) -> (Window, Window) {
-        let [alice, bob] = transports.map(|transport| format!("{}?transport={transport}", self.url));
-        let (alice, bob) =
-            tokio::join!(browser.open(&alice, Look::DESKTOP), browser.open(&bob, Look::DESKTOP));
-        tokio::join!(alice.register("alice"), bob.register("bob"));
-        (alice, bob)
-    }
-
-    /// The same in a call, with frames on both sides.
-    pub(crate) async fn talking(&self, browser: &Browser, transports: [&str; 2]) -> (Window, Window) {
-        let (alice, bob) = self.two(browser, transports).await;
-        alice.call("bob").await;
-        bob.accept().await;
-        for (window, transport) in [&alice, &bob].into_iter().zip(transports) {
-            let state = window.watch(FRAMES).await;
-            assert_eq!((state.local_kind.as_str(), state.remote_kind.as_str()), ("relay", "relay"));
-            assert!(transport.is_empty() || state.transport == transport, "{state:?}");
+        let made = node.run(&format!("kubectl apply -f {TUTORIAL}/direct-one2one-call-server.yaml"));
+        for object in
+            ["secret/webrtc-server-secret", "deployment.apps/webrtc-server", "service/webrtc-server"]
+        {
+            assert!(made.contains(object), "{object} is not in\n{made}");
         }
-        (alice, bob)
+        node.run(&format!("kubectl apply -f {gateways}"));
+        let line =
+            "kubectl get service -n stunner webrtc-server -o jsonpath='{.status.loadBalancer.ingress[0].ip}'";
+        let address = node.await_answer(line, "the address of the application", |answer| {
+            answer.output.starts_with("10.99.0.")
+        });
+        node.await_pods("stunner", "app=webrtc-server", 1);
+        Self { node, url: format!("https://{address}:8443/") }
     }
 
-    /// The addresses of the pods with these labels.
+    /// The addresses of the pods with these labels that are there to stay.
     pub(crate) fn pod_addresses(&self, selector: &str) -> Vec<String> {
         self.of_pods(selector, "status.podIP")
     }
 
-    /// How many allocations the dataplanes have, by their own account.
-    pub(crate) fn allocations(&self) -> u64 {
-        let of = |address: String| {
-            let status = self.node.run(&format!("curl --silent --show-error http://{address}:8086/status"));
-            let status: Value = serde_json::from_str(&status).expect("JSON");
-            status["allocationCount"].as_u64().unwrap_or_else(|| panic!("no allocation count in {status}"))
-        };
-        self.pod_addresses("app=stunner").into_iter().map(of).sum()
-    }
-
-    /// T22: waits until all allocations are gone.
-    pub(crate) fn await_no_allocation(&self) {
-        let deadline = Deadline::after(node::PATIENCE);
-        while self.allocations() > 0 {
-            assert!(deadline.left().is_some(), "{} allocations are left", self.allocations());
-            std::thread::sleep(std::time::Duration::from_millis(200));
-        }
+    /// The names of the pods with these labels.
+    pub(crate) fn pod_names(&self, selector: &str) -> Vec<String> {
+        self.of_pods(selector, "metadata.name")
     }
 
     fn of_pods(&self, selector: &str, field: &str) -> Vec<String> {
         let line = format!("kubectl get pods -n stunner -l {selector} -o jsonpath='{{.items[*].{field}}}'");
         self.node.run(&line).split_whitespace().map(str::to_owned).collect()
     }
+
+    /// How many allocations the dataplanes have, by their own account; `None` while one of them is coming or going.
+    fn allocations(&self) -> Option<u64> {
+        let of = |address: String| {
+            let answer =
+                self.node.shell(&format!("curl --silent --max-time 10 http://{address}:8086/status"));
+            let status: Value = serde_json::from_str(&answer.output).ok()?;
+            status["allocationCount"].as_u64()
+        };
+        self.pod_addresses("app=stunner").into_iter().map(of).sum()
+    }
+
+    /// T20, T22: waits until the dataplanes have as many allocations as `holds` says.
+    #[track_caller]
+    pub(crate) fn await_allocations(&self, what: &str, holds: impl Fn(u64) -> bool) {
+        let deadline = Deadline::after(PATIENCE);
+        loop {
+            let count = self.allocations();
+            if count.is_some_and(&holds) {
+                return;
+            }
+            assert!(deadline.left().is_some(), "awaited: {what}; there are {count:?} allocations");
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Where clients reach a gateway: the address in its status.
+    pub(crate) fn gateway(&self, name: &str) -> SocketAddr {
+        let line = format!(
+            "kubectl get gateway -n stunner {name} -o jsonpath='{{.status.addresses[0].value}}:{{.spec.listeners[0].port}}'"
+        );
+        let answer = self.node.await_answer(&line, "an address", |answer| {
+            answer.success && answer.output.parse::<SocketAddr>().is_ok()
+        });
+        answer.parse().expect("an address and a port")
+    }
+
+    /// The only dataplane pod of a gateway, by the label that the operator gives it.
+    pub(crate) fn only_pod_of(&self, gateway: &str) -> String {
+        let selector = format!("stunner.l7mp.io/related-gateway-name={gateway}");
+        let names = self.pod_names(&selector);
+        let [name] = &names[..] else { panic!("one pod for one Gateway, not {names:?}") };
+        name.clone()
+    }
+
+    /// Waits until clients of a gateway are let in with this password.
+    pub(crate) fn await_password(&self, gateway: SocketAddr, over: Transport, password: &str) {
+        await_answer_of("being let in", || {
+            let mut client = over.connect(gateway)?.with(Credentials::fixed("user-1", password));
+            client.allocate().and_then(|_| client.refresh(0)).is_ok().then_some(())
+        });
+    }
+
+    /// Waits until clients of a gateway are, or are not, let to `peer`; the answer is 403 if they are not.
+    pub(crate) fn await_route(
+        &self,
+        gateway: SocketAddr,
+        over: Transport,
+        password: &str,
+        peer: SocketAddr,
+        open: bool,
+    ) {
+        await_answer_of(if open { "a way to a peer" } else { "no way to a peer" }, || {
+            let mut client = over.connect(gateway)?.with(Credentials::fixed("user-1", password));
+            client.allocate().ok()?;
+            let answer = client.create_permission(peer);
+            client.refresh(0).ok()?;
+            match answer {
+                Ok(()) => open.then_some(()),
+                Err(Failure::Refused(refusal)) => {
+                    assert_eq!(refusal.code, 403, "{refusal:?}");
+                    (!open).then_some(())
+                }
+                Err(_) => None,
+            }
+        });
+    }
+
+    /// The address from which a gateway relays for a new client.
+    pub(crate) fn relayed_by(
+        &self,
+        gateway: SocketAddr,
+        over: Transport,
+        password: &str,
+    ) -> Option<SocketAddr> {
+        let mut client = over.connect(gateway)?.with(Credentials::fixed("user-1", password));
+        let relayed = client.allocate().ok()?.relayed;
+        client.refresh(0).ok()?;
+        Some(relayed)
+    }
 }
 
-/// T13: the address of the page, as the tutorial finds it out.
-fn page(node: &Node<'_>) -> String {
-    let line =
-        "kubectl get service -n stunner webrtc-server -o jsonpath='{.status.loadBalancer.ingress[0].ip}'";
-    let address = node
-        .await_answer(line, "the address of the application", |answer| answer.output.starts_with("10.99.0."));
-    node.await_pods("stunner", "app=webrtc-server", 1);
-    format!("https://{address}:8443/")
+/// How a TURN client reaches a gateway.
+#[derive(Clone, Copy)]
+pub(crate) enum Transport {
+    Udp,
+    Tcp,
 }
 
-/// The addresses that the candidates of a window name.
-pub(crate) async fn relay_addresses(window: &Window) -> Vec<String> {
-    let sent = window.console().await.sent("onIceCandidate");
-    let lines = sent.iter().filter_map(|message| message["candidate"]["candidate"].as_str());
-    lines
-        .filter(|line| !line.is_empty())
-        .map(|line| {
-            assert!(line.contains(" typ relay"), "{line}");
-            line.split(' ').nth(4).unwrap_or_default().to_owned()
-        })
-        .collect()
+impl Transport {
+    /// A client; `None` where nobody takes connections now.
+    fn connect(self, gateway: SocketAddr) -> Option<TurnClient> {
+        let local = SocketAddr::from((HERE, 0));
+        let mut client = match self {
+            // The kernel refuses what a Service without pods would get.
+            Self::Udp if UdpSocket::bind(local).ok()?.send_to(&[0], gateway).is_err() => return None,
+            Self::Udp => TurnClient::udp_from(local, gateway),
+            Self::Tcp => TurnClient::over(TcpStream::connect(gateway).ok()?, gateway),
+        };
+        client.set_patience(Duration::from_secs(5));
+        Some(client)
+    }
+}
+
+/// Asks until there is an answer.
+#[track_caller]
+pub(crate) fn await_answer_of<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
+    let deadline = Deadline::after(PATIENCE);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(deadline.left().is_some(), "awaited: {what}");
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// The URIs of an ICE configuration.
