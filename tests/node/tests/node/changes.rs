@@ -121,10 +121,14 @@ pub(crate) async fn under_calls(scene: &Scene<'_, '_>, pair: &Pair, certificates
     change_password(node, "pass-2");
     scene.await_password(udp, Transport::Udp, "pass-2");
     pair.go_on().await;
+    // Back again: with yesterday's password a browser cannot give its relays back, and they are kept for ten minutes.
+    change_password(node, "pass-1");
+    scene.await_password(udp, Transport::Udp, "pass-1");
+    pair.go_on().await;
     pair.hang_up().await;
+    scene.await_allocations("all are gone", |count| count == 0);
 
     node.run(&format!("kubectl apply -f {TUTORIAL}/direct-one2one-call-stunner.yaml"));
-    scene.await_password(udp, Transport::Udp, "pass-1");
     scene.await_password(tcp, Transport::Tcp, "pass-1");
 }
 

@@ -1,6 +1,7 @@
 //! What the stories share: the tutorial's pages, what people ask the cluster, and what a TURN client sees of it.
 
 use std::{
+    io::{self, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     time::Duration,
 };
@@ -22,6 +23,15 @@ pub(crate) const SMALL: &str = "--set stunnerGatewayOperator.dataplane.spec.reso
 
 /// The node's address in its network.
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
+
+/// How long a gateway may take to answer before it is asked anew.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Type, length, magic cookie and a transaction id.
+const BINDING_REQUEST: [u8; 20] = *b"\x00\x01\x00\x00\x21\x12\xa4\x42in the clear";
+
+/// The type of the answer to it.
+const BINDING_SUCCESS: [u8; 2] = [1, 1];
 
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -173,11 +183,23 @@ impl Transport {
             // The kernel refuses what a Service without pods would get.
             Self::Udp if UdpSocket::bind(local).ok()?.send_to(&[0], gateway).is_err() => return None,
             Self::Udp => TurnClient::udp_from(local, gateway),
+            // A listener that is to become plain may speak TLS for a moment longer.
+            Self::Tcp if !answers_in_the_clear(gateway).unwrap_or_default() => return None,
             Self::Tcp => TurnClient::over(TcpStream::connect(gateway).ok()?, gateway),
         };
-        client.set_patience(Duration::from_secs(5));
+        client.set_patience(ANSWER);
         Some(client)
     }
+}
+
+/// Whether a gateway on TCP answers a Binding request with a success.
+fn answers_in_the_clear(gateway: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(gateway)?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    stream.write_all(&BINDING_REQUEST)?;
+    let mut answer = [0; 2];
+    stream.read_exact(&mut answer)?;
+    Ok(answer == BINDING_SUCCESS)
 }
 
 /// Asks until there is an answer.
