@@ -9,12 +9,13 @@ pub struct Manifest {
 impl Manifest {
     /// The tutorial's, as it is in the repository.
     pub fn tutorial() -> Self {
-        let path = "docs/examples/direct-one2one-call/direct-one2one-call-stunner.yaml";
-        let text = std::fs::read_to_string(kit::workspace().join(path));
-        Self::parse(&text.unwrap_or_else(|error| panic!("{path}: {error}")))
+        Self::read("docs/examples/direct-one2one-call/direct-one2one-call-stunner.yaml")
     }
 
-    fn parse(text: &str) -> Self {
+    /// A file of the repository, named from its root.
+    pub fn read(path: &str) -> Self {
+        let text = std::fs::read_to_string(kit::workspace().join(path));
+        let text = text.unwrap_or_else(|error| panic!("{path}: {error}"));
         Self { documents: text.split("\n---\n").map(str::to_owned).collect() }
     }
 

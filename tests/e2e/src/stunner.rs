@@ -34,27 +34,44 @@ impl Stunner {
 
     /// Starts another tutorial.
     pub fn start_with(manifest: &Manifest) -> Self {
+        Self::run("demo", &["--address", "127.0.0.1", "--app-port", "0"], manifest, |line| {
+            Some(line.split_once("Open ")?.1.split_once(" in a browser")?.0.to_owned())
+        })
+    }
+
+    /// Starts `stunner up`, with listeners and relays at `address`: there is no call application, and `url` is that of
+    /// the status page.
+    pub fn up(manifest: &Manifest, address: &str) -> Self {
+        Self::run("up", &["--address", address], manifest, |line| {
+            line.strip_prefix("status page: ").map(str::to_owned)
+        })
+    }
+
+    fn run(
+        subcommand: &str,
+        arguments: &[&str],
+        manifest: &Manifest,
+        url: impl Fn(&str) -> Option<String>,
+    ) -> Self {
         let folder = kit::temp_dir();
-        let file = folder.path().join("tutorial.yaml");
-        fs::write(&file, manifest.to_string()).expect("the manifest can be written");
+        let file = folder.path().join("gateway.yaml");
         let [gateway_port, auth_port, discovery_port, status_port] = [(); 4].map(|()| kit::free_port());
+        fs::write(&file, on_port(gateway_port, manifest)).expect("the manifest can be written");
         let on = |port: u16| format!("127.0.0.1:{port}");
         let mut command = Command::new(kit::binary("stunner"));
-        command.arg("demo").arg("--filename").arg(&file).args(["--address", "127.0.0.1", "--app-port", "0"]);
-        command.args(["--gateway-port", &gateway_port.to_string(), "--auth-address", &on(auth_port)]);
+        command.arg(subcommand).arg("--filename").arg(&file).args(arguments);
+        command.args(["--auth-address", &on(auth_port)]);
         command.args(["--discovery-address", &on(discovery_port), "--status-address", &on(status_port)]);
         let process = Process::spawn(command);
-        let url = process.await_match(0, Deadline::after(PATIENCE), "the address of the page", |line| {
-            Some(line.split_once("Open ")?.1.split_once(" in a browser")?.0.to_owned())
-        });
+        let url = process.await_match(0, Deadline::after(PATIENCE), "the address of the page", url);
         Self { process, folder, gateway_port, auth_port, url, discovery_port, status_port }
     }
 
     /// Replaces the manifest, as an editor does, and waits until the change is in force.
     pub fn edit(&self, manifest: &Manifest) {
         let seen = self.process.line_count();
-        let (new, file) = (self.folder.path().join("new"), self.folder.path().join("tutorial.yaml"));
-        fs::write(&new, manifest.to_string()).expect("the manifest can be written");
+        let (new, file) = (self.folder.path().join("new"), self.folder.path().join("gateway.yaml"));
+        fs::write(&new, on_port(self.gateway_port, manifest)).expect("the manifest can be written");
         fs::rename(new, file).expect("the manifest can be replaced");
         self.process.await_line_after(seen, "configuration in force");
     }
@@ -96,8 +113,13 @@ impl Stunner {
     }
 }
 
-/// JSON over HTTP.
-async fn get(port: u16, path: &str) -> Value {
+/// The manifest with its Gateways on a free port.
+fn on_port(port: u16, manifest: &Manifest) -> String {
+    manifest.to_string().replace("port: 3478\n", &format!("port: {port}\n"))
+}
+
+/// JSON over HTTP, from a port of this machine.
+pub async fn get(port: u16, path: &str) -> Value {
     let exchange = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");

@@ -1,3 +1,4 @@
+use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 
@@ -5,6 +6,7 @@ use fantoccini::elements::Element;
 use fantoccini::{Client, Locator};
 use kit::Deadline;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
@@ -127,9 +129,19 @@ impl Window {
 
     /// Waits for a state; `what` says in words which.
     pub async fn until(&self, what: &str, is_reached: impl Fn(&State) -> bool) -> State {
+        self.until_shown(STATE, what, is_reached).await
+    }
+
+    /// Waits until `script` returns what is awaited.
+    pub(crate) async fn until_shown<S: DeserializeOwned + Default + Debug>(
+        &self,
+        script: &str,
+        what: &str,
+        is_reached: impl Fn(&S) -> bool,
+    ) -> S {
         let deadline = Deadline::after(PATIENCE);
         loop {
-            let state = self.state().await;
+            let state = serde_json::from_value(self.script(script).await).unwrap_or_default();
             if is_reached(&state) {
                 return state;
             }
