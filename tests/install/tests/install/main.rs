@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod chart;
+mod compose;
 mod definitions;
 mod examples;
 mod images;
