@@ -1,4 +1,4 @@
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use crate::{Node, programs::ctr};
 
@@ -31,10 +31,11 @@ impl Node<'_> {
 
     fn look_at(&self, image: &str, process: u32) -> Container {
         // Process ids are those of the node's namespace.
-        let root = format!("/proc/{}/root/proc/{process}", self.space_id());
+        let parts = ["/proc", &self.space_id().to_string(), "root", "proc", &process.to_string()];
+        let folder: PathBuf = parts.iter().collect();
         let read = |name: &str| {
-            let file = format!("{root}/{name}");
-            fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"))
+            let file = folder.join(name);
+            fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
         };
         let (status, mounts) = (read("status"), read("mountinfo"));
         let field = |name: &str| {

@@ -7,6 +7,8 @@ use std::{
 
 use kit::{Deadline, Part, Process};
 
+use crate::{Node, programs::ctr, space::Space};
+
 /// The images of this repository that a node needs.
 const OURS: [&str; 4] = ["stunnerd", "stunner-operator", "stunner-auth", "one2one"];
 
@@ -43,7 +45,11 @@ fn build_from_scratch(part: &Part, name: &str, folder: &Path) {
     fs::copy(program, context.join(name)).expect("a program can be copied");
     let containerfile = format!("FROM scratch\nCOPY {name} /{name}\nENTRYPOINT [\"/{name}\"]\n");
     fs::write(context.join("Containerfile"), containerfile).expect("a file can be written");
-    let tag = format!("localhost/node/{name}:1");
+    build_as(part, &format!("localhost/node/{name}:1"), &context, folder);
+}
+
+/// Builds an image from a folder with a Containerfile, as an archive in `folder`.
+fn build_as(part: &Part, tag: &str, context: &Path, folder: &Path) -> PathBuf {
     let buildah = || {
         let mut command = part.command("buildah");
         command.args(["--storage-driver", "vfs"]);
@@ -52,12 +58,29 @@ fn build_from_scratch(part: &Part, name: &str, folder: &Path) {
         command
     };
     let mut build = buildah();
-    build.args(["build", "--quiet", "--format", "docker", "--layers=false", "--tag", &tag]).arg(&context);
+    build.args(["build", "--quiet", "--format", "docker", "--layers=false", "--tag", tag]).arg(context);
     Process::run(build, patience());
+    let name = tag.rsplit('/').next().and_then(|last| last.split(':').next()).unwrap_or(tag);
+    let archive = folder.join(name).with_extension("tar");
     let mut push = buildah();
-    push.args(["push", "--quiet", &tag]);
-    push.arg(format!("docker-archive:{}:{tag}", folder.join(name).with_extension("tar").display()));
+    push.args(["push", "--quiet", tag]).arg(format!("docker-archive:{}:{tag}", archive.display()));
     Process::run(push, patience());
+    archive
+}
+
+impl Node<'_> {
+    /// Builds an image from a folder with a Containerfile, and gives it to the node.
+    pub fn add_image(&self, tag: &str, context: &Path) {
+        let archive = build_as(self.part, tag, context, &self.folder.join("images"));
+        import(self.part, self.space, self.folder, &archive);
+    }
+}
+
+/// Gives the node an image.
+pub(crate) fn import(part: &Part, space: &Space, folder: &Path, archive: &Path) {
+    let mut import = ctr(part, folder);
+    import.args(["images", "import", "--all-platforms"]).arg(archive);
+    Process::run(space.command(&import, "import"), patience());
 }
 
 /// For programs that work on files of a hundred megabytes, beside others.

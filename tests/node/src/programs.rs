@@ -38,9 +38,7 @@ impl<'n> Programs<'n> {
     /// Gives these images to what runs containers.
     pub(crate) fn import(&self, images: &[PathBuf]) {
         for image in images {
-            let mut import = ctr(self.part, &self.folder);
-            import.args(["images", "import", "--all-platforms"]).arg(image);
-            Process::run(self.space.command(&import, "import"), crate::images::patience());
+            crate::images::import(self.part, self.space, &self.folder, image);
         }
     }
 
