@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::{
-    cli::{AuthArguments, Global},
+    cli::{AuthArguments, AuthService, Global},
     format::Printer,
     world::{self, World},
 };
@@ -17,15 +17,8 @@ pub(crate) async fn run(global: &Global, arguments: &AuthArguments) -> anyhow::R
     let printer = Printer::new(&global.output)?;
     let world = World::of(global).await;
     let target = target(global, &world, arguments);
-    let (server, access) = find(&world, arguments).await?;
-    let options = Options { access, ..Options::default() };
-    let body = match cds::get(&server, &target, &options).await {
-        Ok(body) => body,
-        Err(Error::Status { status, body }) => {
-            bail!("the authentication service answered with status {status}, not with 200 OK: {body}")
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let service = find(&world, &arguments.service).await?;
+    let body = service.ask(&target).await?;
     let mut out = io::stdout().lock();
     match printer {
         // As it is, and one newline more.
@@ -39,20 +32,44 @@ pub(crate) async fn run(global: &Global, arguments: &AuthArguments) -> anyhow::R
     Ok(())
 }
 
-/// The service at an address that is given; else its pod in the cluster; else the one of this machine.
-async fn find(world: &World, arguments: &AuthArguments) -> anyhow::Result<(Server, Access)> {
-    let port = arguments.auth_service_port;
-    let flag = "--auth-server-address";
-    if let Some(address) = &arguments.auth_server_address {
-        return Ok((world::server(flag, address, port)?, Access::default()));
+/// The service, and the way there.
+pub(crate) struct Service {
+    server: Server,
+    options: Options,
+}
+
+impl Service {
+    fn new((server, access): (Server, Access)) -> Self {
+        Self { server, options: Options { access, ..Options::default() } }
     }
-    let Some(cluster) = world.cluster()? else {
-        return Ok((world::server(flag, "127.0.0.1", port)?, Access::default()));
+
+    /// What it answers to a target, such as `/ice?service=turn`.
+    pub(crate) async fn ask(&self, target: &str) -> anyhow::Result<String> {
+        match cds::get(&self.server, target, &self.options).await {
+            Ok(body) => Ok(body),
+            Err(Error::Status { status, body }) => {
+                bail!("the authentication service answered with status {status}, not with 200 OK: {body}")
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The service at an address that is given; else its pod in the cluster; else the one of this machine.
+pub(crate) async fn find(world: &World, arguments: &AuthService) -> anyhow::Result<Service> {
+    let port = arguments.auth_service_port;
+    let at = |address: &str| -> anyhow::Result<Service> {
+        Ok(Service::new((world::server("--auth-server-address", address, port)?, Access::default())))
     };
+    if let Some(address) = &arguments.auth_server_address {
+        return at(address);
+    }
+    let Some(cluster) = world.cluster()? else { return at("127.0.0.1") };
     let remedy = "is it installed? Name another namespace with --auth-service-namespace, or the service itself with \
                   --auth-server-address";
     let namespace = arguments.auth_service_namespace.as_deref();
-    Ok(cluster.pod("authentication service", reach::AUTH, namespace, remedy).await?.server(port))
+    let pod = cluster.pod("authentication service", reach::AUTH, namespace, remedy).await?;
+    Ok(Service::new(pod.server(port)))
 }
 
 fn target(global: &Global, world: &World, arguments: &AuthArguments) -> String {

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -39,7 +39,9 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     /// Send data channel messages through a gateway, and tell what got lost and how long it took
     ///
-    /// Needs an icetester and an authentication service that can be reached from here.
+    /// In a cluster, it makes Gateways, a route and a pod to send to in a namespace of their own, and removes everything
+    /// when it ends, however it ends. With --icetester-address, or without a cluster, it makes nothing and tests the
+    /// gateway that the authentication service knows.
     Icetest(IcetestArguments),
     /// Print version and origin of this program
     Version,
@@ -111,6 +113,14 @@ pub(crate) struct AuthArguments {
     /// What the configuration is to say about candidates: all or relay
     #[arg(long, value_name = "POLICY")]
     pub(crate) ice_transport_policy: Option<String>,
+    #[command(flatten)]
+    pub(crate) service: AuthService,
+}
+
+/// Where the authentication service is.
+#[derive(Args)]
+#[command(next_help_heading = "Authentication service")]
+pub(crate) struct AuthService {
     /// Address of the authentication service, instead of looking for its pod in a cluster
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) auth_server_address: Option<String>,
@@ -153,24 +163,60 @@ pub(crate) struct IcetestArguments {
     /// Transports to the gateway: udp, tcp, turn-udp or turn-tcp; udp and tcp if left out
     #[arg(value_name = "TRANSPORT")]
     pub(crate) transports: Vec<Transport>,
-    /// Name of the gateway in the namespace of -n; any if left out
+    /// An icetester that is there, and that the gateway's routes admit, instead of making one in a cluster
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) icetester_address: Option<String>,
+    /// Name of the gateway to test with that icetester, in the namespace of -n; any if left out
     #[arg(long, value_name = "NAME")]
     pub(crate) gateway: Option<String>,
-    /// The icetester, which the gateway's routes have to admit
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8089")]
-    pub(crate) icetester_address: String,
-    /// The authentication service
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8088")]
-    pub(crate) auth_server_address: String,
+    /// Image of the icetester that is made in the cluster
+    #[arg(long, value_name = "IMAGE", default_value = "docker.io/l7mp/icetester:latest")]
+    pub(crate) ice_tester_image: String,
+    /// How the dataplane of the test hands packets to the kernel: None, XDP, TC or Auto
+    #[arg(long, value_name = "MODE", default_value = "None")]
+    pub(crate) offload_mode: Offload,
+    /// First remove what an icetest that was interrupted has left; never anything else
+    #[arg(long)]
+    pub(crate) force_cleanup: bool,
+    /// Go on if a gateway has another public port than its listener, as with a Service of type NodePort
+    #[arg(long)]
+    pub(crate) allow_nodeport: bool,
     /// Messages per second; 0 sends as fast as the channel takes them
     #[arg(short = 'r', long, value_name = "NUMBER", default_value_t = 50)]
     pub(crate) packet_rate: u32,
-    /// For how many seconds each test sends
-    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
-    pub(crate) duration: u32,
-    /// For how many seconds everything may take
-    #[arg(short, long, value_name = "SECONDS", default_value_t = 300)]
-    pub(crate) timeout: u32,
+    /// For how long each test sends, such as 5s
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = flags::time)]
+    pub(crate) duration: Duration,
+    /// How long everything may take, such as 90s or 5m
+    #[arg(short, long, value_name = "TIME", default_value = "5m", value_parser = flags::time)]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) service: AuthService,
+    #[command(flatten)]
+    pub(crate) server: flags::Discovery,
+}
+
+/// What the dataplane of a test hands packets to the kernel with, in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offload {
+    None,
+    Xdp,
+    Tc,
+    Auto,
+}
+
+impl std::str::FromStr for Offload {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "none" => Ok(Self::None),
+            "xdp" => Ok(Self::Xdp),
+            "tc" => Ok(Self::Tc),
+            "auto" => Ok(Self::Auto),
+            _ => Err("write None, XDP, TC or Auto"),
+        }
+    }
 }
 
 /// A transport to the gateway, in any case and with or without `turn-`.
@@ -203,16 +249,17 @@ pub(crate) struct Global {
     /// Log everything
     #[arg(short, long, global = true)]
     verbose: bool,
-    /// What to log, as SCOPE:LEVEL,...
-    #[arg(short, long, global = true, value_name = "SPEC", default_value = "all:WARN")]
-    loglevel: String,
+    /// What to log, as SCOPE:LEVEL,...; all:WARN if left out
+    #[arg(short, long, global = true, value_name = "SPEC")]
+    loglevel: Option<String>,
     #[command(flatten)]
     pub(crate) kubernetes: flags::Kubernetes,
 }
 
 impl Global {
-    pub(crate) fn log_spec(&self) -> &str {
-        if self.verbose { "all:TRACE" } else { &self.loglevel }
+    /// What somebody has asked for.
+    pub(crate) fn log_spec(&self) -> Option<&str> {
+        if self.verbose { Some("all:TRACE") } else { self.loglevel.as_deref() }
     }
 }
 

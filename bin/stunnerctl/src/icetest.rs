@@ -1,186 +1,172 @@
 //! `stunnerctl icetest`: does media get through a gateway, and how well?
+//!
+//! - `objects`: what a test makes in a cluster, and `cluster`: makes it, waits for it, and removes it again;
+//! - `gateway`: whether a gateway is ready to be tested;
+//! - `echo`: one test, with its numbers;
+//! - `report`: what is printed.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-    time::Duration,
-};
+mod cluster;
+mod echo;
+mod gateway;
+mod objects;
+mod report;
 
-use jiff::{Timestamp, tz::TimeZone};
+use std::{io, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use logs::Format;
+use signals::Signals;
 use tokio::time::timeout;
-use whip::{
-    Candidates, Dialer, IceServer, Policy,
-    connection::Delivery,
-    dial::{self, DialError},
-    measure::{Plan, measure},
-};
+use whip::{IceServer, ice::IceConfig};
 
-use crate::cli::{Global, IcetestArguments, Transport};
+use crate::{
+    auth,
+    cli::{Global, IcetestArguments, Transport},
+    world::World,
+};
+use cluster::Test;
+use echo::{Symmetry, Tester};
+use report::{Failed, Kept, complain, completed, phase};
 
 /// The exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-/// Whose candidates are on the gateway.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Symmetry {
-    /// Ours.
-    Asymmetric,
-    /// Those of both sides.
-    Symmetric,
-}
+/// Where the icetester of this machine is.
+const HERE: &str = "127.0.0.1:8089";
 
-/// A check that failed.
-struct Failed {
-    error: String,
-    advice: &'static str,
-}
+/// How long removing may take, after which the objects' names are printed instead.
+const CLEANING: Duration = Duration::from_secs(60);
 
 /// Runs the tests: exit code 0 if all passed, 1 if one failed, 130 after Ctrl-C.
 pub(crate) fn main(global: &Global, arguments: &IcetestArguments) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return report(&format!("Error: {error}"), 1),
-    };
-    let patience = Duration::from_secs(arguments.timeout.into());
-    runtime.block_on(async {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => report("ICE tester stopped due to user interrupt", INTERRUPTED),
-            tested = timeout(patience, test_all(global, arguments)) => match tested {
-                Ok(Ok(())) => ExitCode::SUCCESS,
-                Ok(Err(failed)) => failed.report(),
-                Err(_) => report(&format!("ICE tester timed out after {patience:?}"), 1),
-            },
+    let kept = Kept::default();
+    match global.log_spec() {
+        Some(spec) => drop(logs::init(spec, Format::Text, io::stderr())),
+        None => drop(logs::init(report::DETAILS, Format::Text, kept.clone())),
+    }
+    let run = async { run(global, arguments, &kept).await };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => ExitCode::from(runtime.block_on(run).unwrap_or_else(|error| {
+            complain(&format!("Error: {error:#}"));
+            1
+        })),
+        Err(error) => {
+            complain(&format!("Error: {error}"));
+            ExitCode::FAILURE
         }
-    })
+    }
 }
 
-async fn test_all(global: &Global, arguments: &IcetestArguments) -> Result<(), Failed> {
-    let transports = match &arguments.transports[..] {
-        [] => &[Transport::Udp, Transport::Tcp],
-        some => some,
+async fn run(global: &Global, arguments: &IcetestArguments, kept: &Kept) -> anyhow::Result<u8> {
+    let mut signals = Signals::new().context("cannot receive signals")?;
+    let world = World::of(global).await;
+    // Who names an icetester needs no cluster.
+    let cluster = if arguments.icetester_address.is_some() { None } else { world.cluster()? };
+    let test = cluster.map(|cluster| Test::new(global, arguments, &world, cluster.clone())).transpose()?;
+    let testing = async {
+        match &test {
+            Some(test) => test.run().await,
+            None => test_what_is_there(global, arguments, &world).await,
+        }
     };
-    phase("Obtaining ICE server configuration");
-    let config = dial::ice_config(&ice_address(global, arguments)).await.map_err(|error| Failed {
-        error: error.to_string(),
-        advice: "is the authentication service there (--auth-server-address), and does it know the gateway?",
-    })?;
-    completed();
-    for symmetry in [Symmetry::Asymmetric, Symmetry::Symmetric] {
-        for transport in transports {
-            phase(&format!("Running {} ICE test over {}", symmetry.name(), transport.name()));
-            let servers: Vec<IceServer> =
-                config.servers.iter().filter_map(|server| server.over(transport.parameter())).collect();
-            if servers.is_empty() {
-                return Err(Failed {
-                    error: format!("the gateway has no listener for {}", transport.name()),
-                    advice: "add a listener of that protocol to the Gateway, or name other transports",
-                });
+    let code = tokio::select! {
+        () = signals.next() => {
+            complain("ICE tester stopped due to user interrupt");
+            INTERRUPTED
+        }
+        tested = timeout(arguments.timeout, testing) => match tested {
+            Ok(Ok(())) => 0,
+            Ok(Err(failed)) => {
+                failed.report(kept);
+                1
             }
-            test(arguments, symmetry, servers).await?;
+            Err(_) => {
+                complain(&format!("ICE tester timed out after {:?}", arguments.timeout));
+                1
+            }
+        },
+    };
+    if let Some(test) = &test {
+        clean_up(test, &mut signals).await;
+    }
+    Ok(code)
+}
+
+/// Whatever came of the test; a second signal leaves the rest to whoever sent it.
+async fn clean_up(test: &Test<'_>, signals: &mut Signals) {
+    let problem = tokio::select! {
+        () = signals.next() => "interrupted".to_owned(),
+        cleaned = timeout(CLEANING, test.clean_up()) => match cleaned {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(_) => format!("not done within {CLEANING:?}"),
+        },
+    };
+    complain(&format!(
+        "Cleaning up: {problem}; what is left of {} goes with --force-cleanup",
+        test.describe()
+    ));
+}
+
+/// The gateway that an authentication service knows, with an icetester that somebody has started.
+async fn test_what_is_there(
+    global: &Global,
+    arguments: &IcetestArguments,
+    world: &World,
+) -> Result<(), Failed> {
+    phase("Obtaining ICE server configuration", None);
+    let advice = "is the authentication service there (--auth-server-address), and does it know the gateway?";
+    let failed = Failed::advising(advice);
+    let service = auth::find(world, &arguments.service).await.map_err(&failed)?;
+    let config = ice_config(&service, &target(global, arguments)).await.map_err(&failed)?;
+    completed();
+    let address = arguments.icetester_address.as_deref().unwrap_or(HERE);
+    let tester = Tester::at(address);
+    for symmetry in [Symmetry::Asymmetric, Symmetry::Symmetric] {
+        for transport in transports(arguments) {
+            let servers = over(&config, transport)?;
+            let theirs = if symmetry == Symmetry::Asymmetric { Vec::new() } else { servers.clone() };
+            echo::test(arguments, (symmetry, transport), &tester, servers, &theirs).await?;
         }
     }
     Ok(())
 }
 
-/// One test, with its numbers.
-async fn test(
-    arguments: &IcetestArguments,
-    symmetry: Symmetry,
-    servers: Vec<IceServer>,
-) -> Result<(), Failed> {
-    let tester = format!("http://{}", arguments.icetester_address);
-    let (theirs, policy) = match symmetry {
-        Symmetry::Asymmetric => (&[][..], Policy::All),
-        Symmetry::Symmetric => (&servers[..], Policy::Relay),
-    };
-    let unreachable = |error: DialError| Failed {
-        error: error.to_string(),
-        advice: "is the icetester there (--icetester-address)?",
-    };
-    dial::configure(&tester, theirs, policy).await.map_err(unreachable)?;
-    let dialer = Dialer {
-        ice_servers: servers.clone(),
-        policy: Policy::Relay,
-        delivery: Delivery::Once,
-        patience: Duration::from_secs(90),
-        ..Dialer::new(format!("{tester}/whip"))
-    };
-    let mut dialled =
-        dialer.dial().await.map_err(|error| Failed { advice: advice(&error), error: error.to_string() })?;
-    let plan = Plan {
-        duration: Duration::from_secs(arguments.duration.into()),
-        rate: arguments.packet_rate,
-        ..Plan::default()
-    };
-    let summary = measure(&mut dialled.connection, plan).await.map_err(|ended| Failed {
-        error: format!("the connection ended before its time: {ended}"),
-        advice: "does the gateway's log say why it closed the allocation, or dropped the peer?",
-    })?;
-    let candidates = dialled.connection.candidates();
-    dialled.close().await;
-    completed();
-    print(&format!("\tStatistics: {summary}\n"));
-    print_candidates(&candidates);
-    if summary.received == 0 {
+fn transports(arguments: &IcetestArguments) -> Vec<Transport> {
+    match &arguments.transports[..] {
+        [] => vec![Transport::Udp, Transport::Tcp],
+        some => some.to_vec(),
+    }
+}
+
+/// What an authentication service tells applications.
+async fn ice_config(service: &auth::Service, target: &str) -> anyhow::Result<IceConfig> {
+    serde_json::from_str(&service.ask(target).await?).context("the authentication service answers no JSON")
+}
+
+/// Those servers that are reached over a transport.
+fn over(config: &IceConfig, transport: Transport) -> Result<Vec<IceServer>, Failed> {
+    let found: Vec<_> =
+        config.servers.iter().filter_map(|server| server.over(transport.parameter())).collect();
+    if found.is_empty() {
         return Err(Failed {
-            error: "no message came back".to_owned(),
-            advice: "is something on the way dropping packets of a certain size or port?",
+            error: format!("the gateway has no listener for {}", transport.name()),
+            advice: "add a listener of that protocol to the Gateway, or name other transports",
         });
     }
-    Ok(())
+    Ok(found)
 }
 
-fn advice(error: &DialError) -> &'static str {
-    match error {
-        DialError::Prepare(_) => {
-            "this side got no allocation: can the gateway's public address be reached from here, and are the \
-             credentials of the authentication service its own?"
-        }
-        DialError::Ended(_) | DialError::TimedOut { .. } => {
-            "both sides have candidates and no packet gets through: do the gateway's routes admit the icetester's \
-             address, and for the symmetric test the gateway's own relay address?"
-        }
-        DialError::Endpoint(_) | DialError::Http { .. } | DialError::Refused { .. } => {
-            "does the icetester answer, and can it reach the gateway?"
-        }
-    }
-}
-
-fn ice_address(global: &Global, arguments: &IcetestArguments) -> String {
-    let mut address = format!("http://{}/ice?service=turn", arguments.auth_server_address);
-    if let Some(gateway) = &arguments.gateway {
-        address += &format!(
-            "&namespace={}&gateway={gateway}",
-            global.kubernetes.namespace.as_deref().unwrap_or("default")
-        );
-    }
-    address
-}
-
-fn print_candidates(candidates: &Candidates) {
-    let (ours, theirs) = candidates.selected.unwrap_or_default();
-    for (title, list, selected) in
-        [("Local", &candidates.local, ours), ("Remote", &candidates.remote, theirs)]
-    {
-        print(&format!("\t{title}ICECandidates:\n"));
-        for (place, candidate) in list.iter().enumerate() {
-            let mark = if selected == Some(place) { "* " } else { "  " };
-            print(&format!("\t  {mark}{candidate}\n"));
-        }
-    }
-}
-
-impl Symmetry {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Asymmetric => "asymmetric",
-            Self::Symmetric => "symmetric",
-        }
+fn target(global: &Global, arguments: &IcetestArguments) -> String {
+    let namespace = global.kubernetes.namespace.as_deref().unwrap_or("default");
+    match &arguments.gateway {
+        Some(gateway) => format!("/ice?service=turn&namespace={namespace}&gateway={gateway}"),
+        None => "/ice?service=turn".to_owned(),
     }
 }
 
 impl Transport {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Udp => "TURN-UDP",
             Self::Tcp => "TURN-TCP",
@@ -194,33 +180,4 @@ impl Transport {
             Self::Tcp => "tcp",
         }
     }
-}
-
-impl Failed {
-    fn report(&self) -> ExitCode {
-        print("error\n");
-        let now = Timestamp::now().to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string();
-        let text = format!("Error: {:?}\nTimeStamp: {now}\nDiagnostics: {}", self.error, self.advice);
-        report(&text, 1)
-    }
-}
-
-fn phase(name: &str) {
-    let now = Timestamp::now().to_zoned(TimeZone::UTC).strftime("%d %b %y %H:%M UTC").to_string();
-    print(&format!("{now}: {name}... "));
-}
-
-fn completed() {
-    print("completed\n");
-}
-
-/// Progress is shown as it is made; a reader that went away does not stop the test.
-fn print(text: &str) {
-    let mut out = io::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-fn report(text: &str, code: u8) -> ExitCode {
-    let _ = writeln!(io::stderr(), "{text}");
-    ExitCode::from(code)
 }

@@ -28,10 +28,10 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     flags::print_pages::<Cli>();
     let cli = Cli::parse();
-    logs::init(cli.global.log_spec(), logs::Format::Text, io::stderr());
     if let Command::Icetest(arguments) = &cli.command {
         return icetest::main(&cli.global, arguments);
     }
+    logs::init(cli.global.log_spec().unwrap_or("all:WARN"), logs::Format::Text, io::stderr());
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,

@@ -34,17 +34,17 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NAME")]
     pub(crate) sni: Option<String>,
     /// How long to wait for answers after the end of the input, such as 500ms or 2s
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = flags::time)]
     pub(crate) linger: Duration,
     /// How long a client that sends datagrams may be silent before its allocation is given back
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = flags::time)]
     pub(crate) idle: Duration,
     /// For how long to try to get a new allocation for a client whose allocation is lost; 0s closes its connection
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = flags::time)]
     pub(crate) reconnect: Duration,
     /// Print what went through to standard error this often, and at the end
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1s", require_equals = true)]
-    #[arg(value_parser = time)]
+    #[arg(value_parser = flags::time)]
     pub(crate) statistics: Option<Duration>,
 
     #[command(flatten)]
@@ -174,20 +174,6 @@ fn host_port(text: &str) -> Result<String, String> {
     }
     port.parse::<u16>().map_err(|_| format!("{port:?} is no port"))?;
     Ok(text.to_owned())
-}
-
-/// A number with a unit: ms, s, m or h; seconds without one.
-fn time(text: &str) -> Result<Duration, String> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let number: u64 = number.parse().map_err(|_| "write a number and a unit, such as 500ms, 2s or 5m")?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "" | "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        "h" => Ok(Duration::from_secs(number.saturating_mul(3600))),
-        other => Err(format!("unknown unit {other:?}: ms, s, m or h")),
-    }
 }
 
 #[cfg(test)]

@@ -22,10 +22,12 @@ mod log;
 mod pages;
 #[cfg(test)]
 mod tests;
+mod time;
 mod version;
 
 pub use discovery::{Discovery, NoServer, url};
 pub use kubernetes::Kubernetes;
 pub use log::Log;
 pub use pages::{print_pages, too_wide};
+pub use time::time;
 pub use version::VERSION;

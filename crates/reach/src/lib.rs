@@ -9,11 +9,13 @@ mod cluster;
 mod discovery;
 mod error;
 mod kubeconfig;
+mod objects;
 mod pod;
 
 pub use cluster::Cluster;
 pub use discovery::{Found, discovery};
 pub use error::Error;
+pub use objects::Kind;
 pub use pod::Pod;
 
 /// Label of the pods that serve config discovery.

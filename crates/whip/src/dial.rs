@@ -11,8 +11,9 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use crate::connection::{Connection, Delivery, Ended, Event, PrepareError, Prepared};
-use crate::ice::{IceConfig, IceServer, Policy};
+use crate::ice::{IceServer, Policy};
 use crate::server::Settings;
+use crate::way::Way;
 
 /// The label of the channel.
 pub const LABEL: &str = "whipconn";
@@ -32,6 +33,8 @@ pub struct Dialer {
     pub delivery: Delivery,
     /// How long it may take until the channel is open.
     pub patience: Duration,
+    /// Another way to the server than its address.
+    pub way: Option<Way>,
 }
 
 /// Why there is no connection.
@@ -82,6 +85,7 @@ pub struct Dialled {
     /// The connection.
     pub connection: Connection,
     resource: Option<Uri>,
+    way: Option<Way>,
 }
 
 impl Dialer {
@@ -94,6 +98,7 @@ impl Dialer {
             policy: Policy::All,
             delivery: Delivery::Reliable,
             patience: Duration::from_secs(30),
+            way: None,
         }
     }
 
@@ -114,7 +119,7 @@ impl Dialer {
         let mut connection = prepared.answered(offer.pending, &answer)?;
         let resource = location.and_then(|location| resolve(&endpoint, &location));
         match timeout(self.patience, opened(&mut connection)).await {
-            Ok(Ok(())) => Ok(Dialled { connection, resource }),
+            Ok(Ok(())) => Ok(Dialled { connection, resource, way: self.way.clone() }),
             Ok(Err(ended)) => Err(ended.into()),
             Err(_) => {
                 let candidates = connection.candidates();
@@ -131,7 +136,8 @@ impl Dialer {
         }
         let failed = |problem: &dyn std::fmt::Display| failed(&self.endpoint, problem);
         let request = request.body(Full::new(Bytes::from(sdp))).map_err(|error| failed(&error))?;
-        let (status, location, text) = ask(request).await.map_err(|problem| failed(&problem))?;
+        let way = self.way.as_ref();
+        let (status, location, text) = ask(request, way).await.map_err(|problem| failed(&problem))?;
         match status {
             StatusCode::CREATED => Ok((text, location)),
             status => {
@@ -147,7 +153,7 @@ impl Dialled {
     pub async fn close(mut self) {
         if let Some(resource) = self.resource.take()
             && let Ok(request) = Request::builder().method(Method::DELETE).uri(resource).body(Full::default())
-            && let Err(problem) = ask(request).await
+            && let Err(problem) = ask(request, self.way.as_ref()).await
         {
             tracing::debug!(target: "whip", "the server does not hear that the session is over: {problem}");
         }
@@ -167,35 +173,33 @@ async fn opened(connection: &mut Connection) -> Result<(), Ended> {
     }
 }
 
-/// Asks an authentication service, such as `http://127.0.0.1:8088/ice?service=turn`, for ICE servers.
-///
-/// # Errors
-/// It does not answer, or has none.
-pub async fn ice_config(address: &str) -> Result<IceConfig, DialError> {
-    let request = Request::get(address).body(Full::default());
-    let text = ask_for(address, StatusCode::OK, request).await?;
-    serde_json::from_str(&text).map_err(|error| failed(address, error))
-}
-
-/// Gives a server, such as `http://127.0.0.1:8089`, other ICE servers and another policy.
+/// Gives a server, such as `http://127.0.0.1:8089`, other ICE servers and another policy. `way` leads to it, if its address
+/// does not.
 ///
 /// # Errors
 /// It does not answer, or does not want them.
-pub async fn configure(address: &str, servers: &[IceServer], policy: Policy) -> Result<(), DialError> {
+pub async fn configure(
+    address: &str,
+    way: Option<&Way>,
+    servers: &[IceServer],
+    policy: Policy,
+) -> Result<(), DialError> {
     let settings = Settings { ice_servers: servers.to_vec(), policy, ..Settings::default() };
     let address = format!("{address}/config");
     let body = serde_json::to_vec(&settings).map_err(|error| failed(&address, error))?;
     let request = Request::post(&address).header(header::CONTENT_TYPE, "application/json");
-    ask_for(&address, StatusCode::OK, request.body(Full::new(Bytes::from(body)))).await.map(drop)
+    let request = request.body(Full::new(Bytes::from(body)));
+    ask_for(&address, StatusCode::OK, request, way).await.map(drop)
 }
 
 async fn ask_for(
     address: &str,
     expected: StatusCode,
     request: http::Result<Request<Full<Bytes>>>,
+    way: Option<&Way>,
 ) -> Result<String, DialError> {
     let request = request.map_err(|error| failed(address, error))?;
-    match ask(request).await.map_err(|problem| failed(address, problem))? {
+    match ask(request, way).await.map_err(|problem| failed(address, problem))? {
         (status, _, text) if status == expected => Ok(text),
         (status, _, text) => {
             Err(DialError::Refused { endpoint: address.to_owned(), status, text: text.trim().to_owned() })
@@ -208,12 +212,20 @@ fn failed(endpoint: &str, problem: impl ToString) -> DialError {
 }
 
 /// Status, location and text of an answer.
-async fn ask(request: Request<Full<Bytes>>) -> Result<(StatusCode, Option<String>, String), String> {
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request).await.map_err(|error| match error.is_connect() {
-        true => "connection refused or host not found".to_owned(),
-        false => error.to_string(),
-    })?;
+async fn ask(
+    request: Request<Full<Bytes>>,
+    way: Option<&Way>,
+) -> Result<(StatusCode, Option<String>, String), String> {
+    let response = match way {
+        Some(way) => way.ask(request).await?,
+        None => {
+            let client = Client::builder(TokioExecutor::new()).build_http();
+            client.request(request).await.map_err(|error| match error.is_connect() {
+                true => "connection refused or host not found".to_owned(),
+                false => error.to_string(),
+            })?
+        }
+    };
     let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
     let (status, location) = (response.status(), location.map(str::to_owned));
     let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();

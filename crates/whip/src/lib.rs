@@ -14,8 +14,10 @@ pub mod ice;
 pub mod measure;
 mod path;
 pub mod server;
+mod way;
 
 pub use connection::{Candidates, Connection, Ended, Event};
 pub use dial::{DialError, Dialer};
 pub use ice::{IceServer, Policy};
 pub use server::{Server, Settings};
+pub use way::{Io, Opening, Way};

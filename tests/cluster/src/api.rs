@@ -141,6 +141,17 @@ impl Api {
         self.runtime.block_on(api.patch_status(&name, &params, &Patch::Merge(patch))).map(drop)
     }
 
+    /// What is no object of its own: a request as it is, such as a POST of a binding.
+    ///
+    /// # Errors
+    /// The API server does not answer, or refuses.
+    pub fn try_send(&self, method: &str, path: &str, body: &Value) -> kube::Result<Value> {
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request.header("content-type", "application/json");
+        let request = request.body(body.to_string().into_bytes()).map_err(kube::Error::HttpError)?;
+        self.runtime.block_on(self.client.request(request))
+    }
+
     /// A token of a service account, `namespace/name`, good for an audience, and bound to a pod if one is named.
     #[track_caller]
     pub fn token(&self, account: &str, audience: &str, pod: Option<&str>) -> String {

@@ -4,6 +4,7 @@ mod addresses;
 mod calls;
 mod discovery;
 mod fixture;
+mod icetest;
 mod legacy;
 mod lifecycle;
 mod managed;
