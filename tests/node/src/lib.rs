@@ -77,12 +77,12 @@ pub fn with_a_node<T: Send>(story: impl FnOnce(&Node<'_>) -> T + Send) -> Option
     kit::sweep();
     groups::sweep(GROUPS);
     let folder = kit::temp_dir();
-    let told = prepare(&part, folder.path()).and_then(|(groups, space)| {
+    let told = attempt(|| prepare(&part, folder.path())).and_then(|(groups, space)| {
         let told = thread::scope(|scope| {
             // Built while the node comes up.
             let ours = scope.spawn(|| images::ours(&folder.path().join("images")));
             space.inside(|| {
-                let node = Node::try_start(&part, folder.path(), &space, &groups)?;
+                let node = attempt(|| Ok(Node::start(&part, folder.path(), &space, &groups)))?;
                 node.programs.import(&ours.join().unwrap_or_else(|panic| resume_unwind(panic)));
                 Ok(story(&node))
             })
@@ -109,22 +109,16 @@ fn prepare(part: &Part, folder: &Path) -> Result<(Groups, Space), String> {
     Ok((groups, space))
 }
 
-impl<'n> Node<'n> {
-    /// Brings one up, or says what it was that did not come about.
-    fn try_start(
-        part: &'n Part,
-        folder: &'n Path,
-        space: &'n Space,
-        groups: &Groups,
-    ) -> Result<Self, String> {
-        let start = AssertUnwindSafe(|| Self::start(part, folder, space, groups));
-        catch_unwind(start).map_err(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason is known");
-            format!("a node: {}", text.lines().next().unwrap_or_default())
-        })
-    }
+/// What came of it, or in words what it was that did not come about.
+fn attempt<T>(make: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason is known");
+        Err(format!("a node: {}", text.lines().next().unwrap_or_default()))
+    })
+}
 
+impl<'n> Node<'n> {
     fn start(part: &'n Part, folder: &'n Path, space: &'n Space, groups: &Groups) -> Self {
         let since = Watch::start();
         let certificates = folder.join("certificates");
