@@ -82,8 +82,10 @@ pub fn with_a_node<T: Send>(story: impl FnOnce(&Node<'_>) -> T + Send) -> Option
             // Built while the node comes up.
             let ours = scope.spawn(|| images::ours(&folder.path().join("images")));
             space.inside(|| {
-                let node = attempt(|| Ok(Node::start(&part, folder.path(), &space, &groups)))?;
-                node.programs.import(&ours.join().unwrap_or_else(|panic| resume_unwind(panic)));
+                let node = attempt(|| Ok(Node::start(&part, folder.path(), &space, &groups)));
+                let ours = ours.join();
+                let node = node?;
+                node.programs.import(&ours.unwrap_or_else(|panic| resume_unwind(panic)));
                 Ok(story(&node))
             })
         });
