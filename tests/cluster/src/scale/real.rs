@@ -53,7 +53,7 @@ pub(super) fn measure(gateways: usize, changes: usize) {
     };
     let started = clock::now();
     let first = Operator::start(&server, &options);
-    first.await_ready();
+    await_ready(&first);
     say("from the first start to configurations being served", millis(clock::since(started)));
     // Nothing is under way before the first plan is made, either.
     while operations(&first) == NONE {
@@ -66,7 +66,7 @@ pub(super) fn measure(gateways: usize, changes: usize) {
 
     let started = clock::now();
     let operator = Operator::start(&server, &options);
-    operator.await_ready();
+    await_ready(&operator);
     say("from another start to configurations being served", millis(clock::since(started)));
     say("of which the rendering", rendering(&operator));
     await_written(&operator);
@@ -103,6 +103,15 @@ async fn apply(client: &Client, object: Value) {
     let params = PatchParams::apply("scale").force();
     let applied = api.patch(&name, &params, &Patch::Apply(&object)).await;
     applied.unwrap_or_else(|error| panic!("{namespace}/{name}: {error}"));
+}
+
+/// With so much to read and a machine that may be busy, this takes longer than in tests.
+fn await_ready(operator: &Operator) {
+    let started = clock::now();
+    while operator.probe("/readyz").0 != 200 {
+        assert!(clock::since(started) < PATIENCE, "{}", operator.probe("/readyz").1);
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn await_written(operator: &Operator) {
