@@ -2,6 +2,7 @@
 
 mod capture;
 mod changes;
+mod janus;
 mod legacy;
 mod managed;
 mod pair;

@@ -71,7 +71,7 @@ fn story(node: &Node<'_>, tshark: &Part) {
 }
 
 /// T1: the authentication service has the name that applications know it by.
-fn t01_install(node: &Node<'_>) {
+pub(crate) fn t01_install(node: &Node<'_>) {
     node.run("kubectl create namespace stunner");
     node.run(&format!("{INSTALL} {SMALL}"));
     node.await_pods("stunner-system", &format!("control-plane={OPERATOR}"), 1);
