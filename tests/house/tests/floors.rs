@@ -64,7 +64,7 @@ const KUBERNETES: &[&str] =
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["libc", "socket2", "nix"], &["crates/net"]),
     // The node's tests enter a network.
-    (&["rustix"], &["crates/net", "tests/kit", "tests/node"]),
+    (&["rustix"], &["crates/net", "tests/kit"]),
     (
         &["kube", "k8s-openapi", "kube-lease-manager"],
         &["crates/operator", "crates/reach", "bin/stunner-operator", "tests/cluster"],

@@ -67,15 +67,7 @@ impl Host {
     /// Runs `story` on a thread in this network, as are all threads and programs that it starts.
     #[track_caller]
     pub fn inside<T: Send>(&self, story: impl FnOnce() -> T + Send) -> T {
-        let network = File::open(network_of(&self.id().to_string())).expect("a network to enter");
-        thread::scope(|scope| {
-            let enter = || {
-                move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
-                    .expect("the right to enter a network");
-                story()
-            };
-            scope.spawn(enter).join().unwrap_or_else(|panic| resume_unwind(panic))
-        })
+        inside(self.id(), story)
     }
 }
 
@@ -85,6 +77,23 @@ impl Drop for Host {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Runs `story` on a thread in the network of a process, as are all threads and programs that it starts.
+#[track_caller]
+pub fn inside<T: Send>(process: u32, story: impl FnOnce() -> T + Send) -> T {
+    let network = File::open(network_of(&process.to_string())).expect("a network to enter");
+    // Named like the caller's: what is skipped is told by the thread's name.
+    let name = thread::current().name().unwrap_or("inside").to_owned();
+    thread::scope(|scope| {
+        let enter = || {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
+                .expect("the right to enter a network");
+            story()
+        };
+        let thread = thread::Builder::new().name(name).spawn_scoped(scope, enter).expect("a thread");
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 fn network_of(process: &str) -> PathBuf {

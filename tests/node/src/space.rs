@@ -1,7 +1,5 @@
 use std::{
-    fs::{self, File},
-    os::fd::AsFd as _,
-    panic::resume_unwind,
+    fs,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -9,7 +7,6 @@ use std::{
 };
 
 use kit::{Deadline, Part, Process};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// What the first process of the namespaces does: networks, folders of its own, and then nothing until it is let go.
 const FIRST: &str = include_str!("../files/first.sh");
@@ -53,18 +50,7 @@ impl Space {
 
     /// Runs `story` on a thread that is in this network, as are all threads and programs that it starts.
     pub(crate) fn inside<T: Send>(&self, story: impl FnOnce() -> T + Send) -> T {
-        let network = File::open(format!("/proc/{}/ns/net", self.id)).expect("a network to enter");
-        // Named like the caller's: what is skipped is told by the thread's name.
-        let name = thread::current().name().unwrap_or("node").to_owned();
-        thread::scope(|scope| {
-            let enter = || {
-                move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
-                    .expect("the right to enter a network");
-                story()
-            };
-            let thread = thread::Builder::new().name(name).spawn_scoped(scope, enter).expect("a thread");
-            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-        })
+        kit::host::inside(self.id, story)
     }
 
     /// The first process, as seen from outside.
