@@ -99,6 +99,11 @@ pub(super) struct Channel {
 }
 
 impl Channel {
+    /// Whether it leads from this relay to this peer.
+    fn leads_to(&self, slot: u32, peer: PeerAddr) -> bool {
+        self.slot == slot && self.peer == peer
+    }
+
     pub(super) const fn number(&self) -> ChannelNumber {
         self.number
     }
@@ -236,9 +241,8 @@ impl Forwarding {
     }
 
     fn channel_to(&self, slot: u32, peer: PeerAddr) -> Option<&Channel> {
-        let is_it = |channel: &Channel| channel.slot == slot && channel.peer == peer;
         let hash = || self.hash.hash_one((slot, peer));
-        self.find_channel(&self.last_from_peer, &self.by_peer, hash, is_it)
+        self.find_channel(&self.last_from_peer, &self.by_peer, hash, |channel| channel.leads_to(slot, peer))
     }
 
     /// Looks at the entry found last time first: the datagrams of a burst have one way.
@@ -413,11 +417,8 @@ impl Forwarding {
     }
 
     pub(super) fn channel_key_by_peer(&self, slot: u32, peer: PeerAddr) -> Option<ChannelKey> {
-        let found = self.by_peer.find(self.hash.hash_one((slot, peer)), |key| {
-            let channel = &self.channels[key as usize];
-            channel.slot == slot && channel.peer == peer
-        });
-        found.map(ChannelKey)
+        let hash = self.hash.hash_one((slot, peer));
+        self.by_peer.find(hash, |key| self.channels[key as usize].leads_to(slot, peer)).map(ChannelKey)
     }
 
     /// Adds a channel to an attached relay that has neither this number nor this peer bound.
