@@ -20,11 +20,11 @@ pub const WORDS: &[&[u8]] = &[
     b"\x01\x02",
     b"\x02\x02",
     b"\x03\x02\x10",
-    b"\x04\x00\x01\x0e\x01",
+    b"\x04\x00\x00\x0e\x01",
     b"\x05\x02",
     // A handshake that goes on, and data of the session that was changed on its way.
     b"\x06\x00",
-    b"\x07\x05\x01",
+    b"\x07\x00\x00\x05\x01",
     // Records: handshake, alert, change of keys, data; without keys and with.
     b"\x16\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x20",
     b"\x15\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x09\x00\x02\x02\x28",
@@ -63,19 +63,29 @@ pub fn dtls(input: &[u8]) -> u64 {
 }
 
 /// What is left of an input.
-struct Script<'i>(&'i [u8]);
+pub(crate) struct Script<'i>(pub(crate) &'i [u8]);
 
 impl<'i> Script<'i> {
-    fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*byte)
     }
 
-    fn bytes(&mut self, len: usize) -> &'i [u8] {
+    pub(crate) fn bytes(&mut self, len: usize) -> &'i [u8] {
         let (bytes, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
         bytes
+    }
+
+    /// Changes a byte of something on its way, or cuts its end off.
+    pub(crate) fn change(&mut self, datagram: &mut Vec<u8>) -> Option<()> {
+        let at = usize::from(u16::from_be_bytes([self.byte()?, self.byte()?])) % datagram.len();
+        match self.byte()? {
+            0 => datagram.truncate(at),
+            by => datagram[at] ^= by,
+        }
+        Some(())
     }
 }
 
@@ -104,14 +114,14 @@ fn identity() -> Identity {
     IDENTITY.get_or_init(make).clone()
 }
 
-fn start() -> Instant {
+pub(crate) fn start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
     #[expect(clippy::disallowed_methods, reason = "somewhere the virtual time has to begin")]
     let begin = Instant::now;
     *START.get_or_init(begin)
 }
 
-fn peer(number: u8) -> DtlsPeer {
+pub(crate) fn peer(number: u8) -> DtlsPeer {
     let remote = ([10, 0, 0, number % PEERS], 1024).into();
     DtlsPeer { remote, local: ([127, 0, 0, 1], 3478).into() }
 }
@@ -188,7 +198,7 @@ impl World {
             // A message of the handshake, changed on its way, and then as it was.
             4 => {
                 let mut record = self.unsaid.last()?.clone();
-                self.change(&mut record, script)?;
+                script.change(&mut record)?;
                 self.deliver(peer(BEGINNING), &record)
             }
             5 => {
@@ -206,22 +216,11 @@ impl World {
             }
             _ => {
                 let mut record = self.talking.data(b"something to be changed").unwrap();
-                self.change(&mut record, script)?;
+                script.change(&mut record)?;
                 self.deliver(peer(TALKING), &record)
             }
         };
         Some(u64::from(kind) << 16 | u64::from(event.0))
-    }
-
-    /// Changes a byte, or cuts the end off.
-    fn change(&self, record: &mut Vec<u8>, script: &mut Script<'_>) -> Option<()> {
-        let (at, by) = (usize::from(script.byte()?) % record.len(), script.byte()?);
-        if by == 0 {
-            record.truncate(at);
-        } else {
-            record[at] ^= by;
-        }
-        Some(())
     }
 
     /// A datagram arrives; what became of its last record, and what is said to its sender.

@@ -9,6 +9,7 @@
 pub mod codec;
 pub mod discovery;
 pub mod dtls;
+pub mod dtls_client;
 pub mod mutate;
 pub mod runner;
 pub mod server;
@@ -29,10 +30,11 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "codec", run: codec::codec, words: codec::WORDS },
     Target { name: "framing", run: codec::framing, words: codec::WORDS },
     Target { name: "dtls", run: dtls::dtls, words: dtls::WORDS },
+    Target { name: "dtls-client", run: dtls_client::dtls_client, words: dtls_client::WORDS },
     Target { name: "server", run: server::server, words: server::WORDS },
     Target { name: "yaml", run: yaml::yaml, words: yaml::WORDS },
     Target { name: "discovery", run: discovery::discovery, words: yaml::WORDS },

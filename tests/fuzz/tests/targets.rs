@@ -26,6 +26,11 @@ fn dtls_keeps_its_promises() {
 }
 
 #[test]
+fn dtls_client_keeps_its_promises() {
+    holds("dtls-client", 1_000);
+}
+
+#[test]
 fn server_keeps_its_promises() {
     holds("server", 2_000);
 }
