@@ -28,6 +28,13 @@ pub enum Work {
         /// How many clients send.
         clients: usize,
     },
+    /// Packets of so many clients for each worker, where each worker shares a processor with its part of the load.
+    Scale {
+        /// What the packets are like.
+        shape: Shape,
+        /// How many clients send at each processor.
+        clients: usize,
+    },
     /// One packet in flight.
     Latency(Shape),
     /// Clients that come and go, so many at a time.
@@ -85,6 +92,13 @@ pub fn all() -> Vec<Case> {
                     cases.push(Case { name, transport, workers, work, quick });
                 }
             }
+        }
+    }
+    for (kind, size, burst) in [("single", SPEECH, 1), ("burst", VIDEO, FRAME)] {
+        for workers in [1, 2] {
+            let name = format!("scale-{kind}-{size}-w{workers}");
+            let work = Work::Scale { shape: shape(Mode::Echo, size, burst), clients: CLIENTS };
+            cases.push(Case { name, transport: Transport::Udp, workers, work, quick: false });
         }
     }
     // One suite on both: ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.

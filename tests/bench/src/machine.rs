@@ -1,6 +1,5 @@
 //! What the kernel tells about processes and about the machine.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::{fs, io};
@@ -22,24 +21,13 @@ impl Account {
     /// # Errors
     /// The process is gone.
     pub fn cpu_nanos(self) -> io::Result<u64> {
-        Ok(self.threads()?.values().sum())
-    }
-
-    /// The same for each thread by its id.
-    ///
-    /// # Errors
-    /// The process is gone.
-    pub fn threads(self) -> io::Result<BTreeMap<u32, u64>> {
-        let mut threads = BTreeMap::new();
+        let mut sum = 0;
         for thread in fs::read_dir(self.path("task"))? {
-            let thread = thread?;
             // A thread may end between the two looks.
-            let Ok(line) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
-            let id = thread.file_name().to_str().and_then(|id| id.parse::<u32>().ok());
-            let nanos = line.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok());
-            threads.extend(id.zip(nanos));
+            let Ok(line) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            sum += line.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok()).unwrap_or(0);
         }
-        Ok(threads)
+        Ok(sum)
     }
 
     /// Ticks of processor time outside and inside the kernel, as they were sampled.

@@ -6,6 +6,7 @@ pub mod flood;
 mod idle;
 mod overload;
 mod relay;
+mod scale;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -44,9 +45,6 @@ pub enum Figure {
     BytesPerAllocation,
     /// Relayed packets a second.
     PacketsPerSecond,
-    /// Packets a second that the server's workers could relay if they had a processor each and nobody else ran there,
-    /// and if packets went on being spread over them as they were.
-    Capacity,
     /// Clients that came and went a second.
     AllocationsPerSecond,
     /// Microseconds that half of the packets, or clients, took at most.
@@ -88,6 +86,8 @@ impl Bench {
     pub fn applies(case: &Case, subject: Subject) -> bool {
         match &case.work {
             Work::Relay { shape, .. } | Work::Latency(shape) => subject.can(case.transport, shape.mode),
+            // The bare forwarder has one thread.
+            Work::Scale { shape, .. } => subject.is_turn() && subject.can(case.transport, shape.mode),
             Work::Churn { .. } | Work::Idle { .. } | Work::Overload { .. } => {
                 subject.is_turn() && subject.can(case.transport, Mode::Echo)
             }
@@ -132,6 +132,9 @@ impl Bench {
             Work::Relay { shape, clients } => {
                 relay::throughput(subject, &setting(shape.mode, clients), shape, self.times)
             }
+            Work::Scale { shape, clients } => {
+                scale::measure(subject, &setting(shape.mode, clients), shape, self.times)
+            }
             Work::Latency(shape) => relay::latency(subject, &setting(shape.mode, 2), shape, self.times),
             Work::Churn { at_once } => churn::measure(subject, &setting(Mode::Echo, 0), at_once, self.times),
             Work::Idle { allocations, shape, clients } => {
@@ -146,7 +149,7 @@ impl Bench {
 
 /// Does something on a thread of its own, so that nobody else is pinned. It is told the servers' processors.
 fn apart<T: Send>(case: &Case, work: impl FnOnce(&[usize]) -> io::Result<T> + Send) -> io::Result<T> {
-    let (servers, load) = processors(case.workers)?;
+    let (servers, load) = processors(case)?;
     std::thread::scope(|scope| {
         let measurement = scope.spawn(move || {
             load.map_or(Ok(()), net::limit::pin_to)?;
@@ -157,9 +160,13 @@ fn apart<T: Send>(case: &Case, work: impl FnOnce(&[usize]) -> io::Result<T> + Se
 }
 
 /// Where servers and load run: on processors of their own as long as there is one for each worker and one for the
-/// load, else wherever the kernel likes.
-fn processors(workers: usize) -> io::Result<(Vec<usize>, Option<usize>)> {
-    let all = net::limit::processors()?;
+/// load, else wherever the kernel likes. Where scale is measured, both are on as many processors as there are workers.
+fn processors(case: &Case) -> io::Result<(Vec<usize>, Option<usize>)> {
+    let (all, workers) = (net::limit::processors()?, case.workers);
+    if let Work::Scale { .. } = case.work {
+        let few = || io::Error::other(format!("{workers} processors are needed, {} are here", all.len()));
+        return Ok((all.get(..workers).ok_or_else(few)?.to_vec(), None));
+    }
     Ok(if all.len() > workers { (all[..workers].to_vec(), Some(all[workers])) } else { (Vec::new(), None) })
 }
 
@@ -169,14 +176,11 @@ struct Watch {
     deliverers: Vec<Account>,
     clock: Clock,
     before: [u64; 3],
-    threads: BTreeMap<u32, u64>,
 }
 
 /// What passed while a [`Watch`] ran.
 struct Passed {
     seconds: f64,
-    /// Nanoseconds of processor time of the server's busiest thread.
-    busiest: f64,
     /// Nanoseconds of processor time.
     server: f64,
     load: f64,
@@ -186,9 +190,8 @@ struct Passed {
 impl Watch {
     fn start(server: &Server) -> io::Result<Self> {
         let deliverers = server.deliverers.clone();
-        let threads = server.account.threads()?;
         let clock = Clock::start();
-        let mut watch = Self { server: server.account, deliverers, clock, before: [0; 3], threads };
+        let mut watch = Self { server: server.account, deliverers, clock, before: [0; 3] };
         watch.before = watch.read()?;
         Ok(watch)
     }
@@ -197,9 +200,7 @@ impl Watch {
         let after = self.read()?;
         let [server, load, deliverer] = [0, 1, 2].map(|index| (after[index] - self.before[index]) as f64);
         let seconds = self.clock.nanos() as f64 / 1e9;
-        let worked = |(id, nanos): (&u32, &u64)| nanos - self.threads.get(id).unwrap_or(&0);
-        let busiest = self.server.threads()?.iter().map(worked).max().unwrap_or(0) as f64;
-        Ok(Passed { seconds, busiest, server, load, deliverer })
+        Ok(Passed { seconds, server, load, deliverer })
     }
 
     fn read(&self) -> io::Result<[u64; 3]> {

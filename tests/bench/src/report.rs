@@ -110,6 +110,7 @@ impl Entry {
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Relay,
+    Scale,
     Latency,
     Churn,
     Idle,
@@ -117,11 +118,12 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Relay, Self::Latency, Self::Churn, Self::Idle, Self::Overload];
+    const ALL: [Self; 6] = [Self::Relay, Self::Scale, Self::Latency, Self::Churn, Self::Idle, Self::Overload];
 
     fn of(case: &Case) -> Self {
         match case.work {
             Work::Relay { .. } => Self::Relay,
+            Work::Scale { .. } => Self::Scale,
             Work::Latency(_) => Self::Latency,
             Work::Churn { .. } => Self::Churn,
             Work::Idle { .. } => Self::Idle,
@@ -132,6 +134,7 @@ impl Kind {
     fn title(self) -> &'static str {
         match self {
             Self::Relay => "Relayed packets",
+            Self::Scale => "Another processor",
             Self::Latency => "One packet in flight",
             Self::Churn => "Clients that come and go",
             Self::Idle => "Idle allocations",
@@ -144,12 +147,14 @@ impl Kind {
             Self::Relay => &[
                 Figure::CpuPerPacket,
                 Figure::PacketsPerSecond,
-                Figure::Capacity,
                 Figure::Median,
                 Figure::Percentile99,
                 Figure::Loss,
                 Figure::ServerBusy,
             ],
+            Self::Scale => {
+                &[Figure::PacketsPerSecond, Figure::CpuPerPacket, Figure::Loss, Figure::ServerBusy]
+            }
             Self::Latency => &[Figure::Median, Figure::Percentile99, Figure::CpuPerPacket],
             Self::Churn => &[
                 Figure::CpuPerAllocation,
@@ -180,7 +185,7 @@ impl Kind {
     fn yardsticks(self) -> &'static [Subject] {
         match self {
             Self::Relay => &[Subject::Bare, Subject::Coturn],
-            Self::Latency | Self::Churn | Self::Idle | Self::Overload => &[],
+            Self::Scale | Self::Latency | Self::Churn | Self::Idle | Self::Overload => &[],
         }
     }
 }
@@ -194,7 +199,6 @@ impl Figure {
             Self::Allocations => "allocations",
             Self::BytesPerAllocation => "bytes/allocation",
             Self::PacketsPerSecond => "packets/s",
-            Self::Capacity => "capacity/s",
             Self::AllocationsPerSecond => "allocations/s",
             Self::Median => "p50 µs",
             Self::Percentile99 => "p99 µs",
@@ -217,7 +221,6 @@ impl Figure {
             Self::Allocations
             | Self::BytesPerAllocation
             | Self::PacketsPerSecond
-            | Self::Capacity
             | Self::AllocationsPerSecond => 0,
             Self::ServerBusy | Self::LoadBusy | Self::DelivererBusy => 0,
         }

@@ -1,7 +1,7 @@
 //! One client's conversation with a TURN server: what to say next, and what the answer means.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use stun::attribute::{ErrorCode, Lifetime, Nonce, Realm, RequestedTransport, Username};
 use stun::attribute::{XorPeerAddress, XorRelayedAddress};
@@ -39,7 +39,7 @@ pub enum Stage {
 /// A client's conversation, whatever it is carried by.
 #[derive(Debug)]
 pub struct Session {
-    login: Rc<Login>,
+    login: Arc<Login>,
     number: u32,
     stage: Stage,
     goal: Stage,
@@ -72,7 +72,7 @@ pub enum Outcome {
 
 impl Session {
     /// A client of this number, which has nothing yet and wants an allocation.
-    pub fn new(login: Rc<Login>, number: usize, peer: SocketAddr) -> Self {
+    pub fn new(login: Arc<Login>, number: usize, peer: SocketAddr) -> Self {
         Self {
             login,
             number: number as u32,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, nanos};
@@ -12,7 +12,7 @@ use crate::wires::{Arrival, Side, Wires};
 
 /// The clients of a server, numbered as on the [`Wires`].
 pub struct Signalling {
-    login: Rc<Login>,
+    login: Arc<Login>,
     sessions: Vec<Session>,
     waiting: Vec<Waiting>,
     tallies: BTreeMap<Stage, Tally>,
@@ -74,7 +74,7 @@ const REQUEST: usize = 1024;
 impl Signalling {
     /// No clients yet.
     pub fn new(login: Login) -> Self {
-        Self { login: Rc::new(login), sessions: Vec::new(), waiting: Vec::new(), tallies: BTreeMap::new() }
+        Self { login: Arc::new(login), sessions: Vec::new(), waiting: Vec::new(), tallies: BTreeMap::new() }
     }
 
     /// What became of the clients that went for a goal, since this was last asked.
@@ -105,7 +105,7 @@ impl Signalling {
     /// Adds a client and gives its number.
     pub fn add(&mut self, peer: SocketAddr) -> usize {
         let number = self.sessions.len();
-        self.sessions.push(Session::new(Rc::clone(&self.login), number, peer));
+        self.sessions.push(Session::new(Arc::clone(&self.login), number, peer));
         number
     }
 

@@ -63,6 +63,18 @@ fn servers_relay_for_tls_and_dtls_clients() {
 }
 
 #[test]
+fn load_and_workers_share_one_processor_and_two() {
+    if need("coturn").is_none() {
+        return;
+    }
+    let rows = rows("scale-burst", "coturn");
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        assert!(figure(row, "packets_per_second") > 0.0, "{row}");
+    }
+}
+
+#[test]
 fn clients_come_and_go() {
     if need("coturn").is_none() {
         return;

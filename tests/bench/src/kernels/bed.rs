@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand_core::RngCore;
@@ -34,7 +34,7 @@ pub(super) struct Bed {
     server: Server<Numbers>,
     policy: Everywhere,
     now: Now,
-    login: Rc<Login>,
+    login: Arc<Login>,
     clients: Vec<Client>,
     relays: Vec<RelayId>,
     sessions: Vec<Session>,
@@ -99,7 +99,7 @@ impl Bed {
 
     #[expect(clippy::disallowed_methods, reason = "any instant will do: time stands still here")]
     fn with(clients: usize, stage: Stage, peer: fn(usize) -> SocketAddr) -> Self {
-        let login = Rc::new(login());
+        let login = Arc::new(login());
         let realm = Realm::new("bench").unwrap_or_else(|_| unreachable!("it is short"));
         let policy = Everywhere(ListenerPolicy {
             transport: Transport::Udp,
@@ -134,7 +134,7 @@ impl Bed {
     fn add(&mut self, stage: Stage) {
         self.now.mono += PAUSE;
         let number = self.clients.len();
-        let session = Session::new(Rc::clone(&self.login), number, (self.peer)(number));
+        let session = Session::new(Arc::clone(&self.login), number, (self.peer)(number));
         let remote = SocketAddr::new(place::client(number), CLIENTS_PORT);
         self.clients.push(Client::new(ListenerId(0), remote, SERVER));
         self.sessions.push(session);

@@ -80,13 +80,13 @@ fn count_calls(relay: &mut Relay, times: Times) -> Option<Vec<f64>> {
     perf.args(["stat", "-x", ",", "-p", &relay.server.id().to_string(), "-e", &events.join(",")]);
     let mut perf = Process::spawn(perf);
     sleep(SETTLING);
-    relay.load.counts = Counts::default();
-    relay.load.run(&mut relay.wires, times.window).ok()?;
+    relay.crowd.load.counts = Counts::default();
+    relay.crowd.load.run(&mut relay.crowd.wires, times.window).ok()?;
     sleep(SETTLING);
     perf.signal("INT");
     perf.await_exit();
     let counts: BTreeMap<String, f64> = perf.lines().iter().filter_map(|line| event(line)).collect();
-    let relayed = relay.load.counts.relayed as f64;
+    let relayed = relay.crowd.load.counts.relayed as f64;
     events.iter().map(|event| Some(counts.get(event)? / relayed)).collect()
 }
 
@@ -103,10 +103,10 @@ fn count_instructions(subject: Subject, setting: &Setting, shape: Shape, times: 
     let setting = Setting { wrapper: CALLGRIND.map(str::to_owned).to_vec(), ..setting.clone() };
     let count = |windows: u32| -> io::Result<(f64, f64)> {
         let mut relay = Relay::start(subject, &setting, shape)?;
-        relay.load.counts = Counts::default();
-        relay.load.run(&mut relay.wires, times.window * windows)?;
+        relay.crowd.load.counts = Counts::default();
+        relay.crowd.load.run(&mut relay.crowd.wires, times.window * windows)?;
         sleep(SETTLING);
-        let relayed = relay.load.counts.relayed as f64;
+        let relayed = relay.crowd.load.counts.relayed as f64;
         let lines = relay.server.finish();
         let collected = lines.iter().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
         collected

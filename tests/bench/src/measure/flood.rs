@@ -97,9 +97,9 @@ pub fn measure(plan: Plan) -> io::Result<Outcome> {
 
 /// Percent of the calls' packets that do not come back.
 fn lost(relay: &mut Relay, window: Duration) -> io::Result<f64> {
-    relay.load.counts = Counts::default();
-    relay.load.run(&mut relay.wires, window)?;
-    let counts = &relay.load.counts;
+    relay.crowd.load.counts = Counts::default();
+    relay.crowd.load.run(&mut relay.crowd.wires, window)?;
+    let counts = &relay.crowd.load.counts;
     Ok(counts.lost as f64 / counts.sent.max(1) as f64 * 100.0)
 }
 

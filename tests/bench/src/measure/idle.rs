@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::relay::Relay;
+use super::relay::{Crowd, Relay};
 use super::{Figure, Sample, Times};
 use crate::load::Shape;
 use crate::server::{Setting, Subject};
@@ -23,7 +23,7 @@ pub(super) fn measure(
     let mut relay = Relay::start(subject, setting, shape)?;
     let alone = relay.run(times)?;
     let before = relay.server.account.resident()?;
-    let Relay { wires, signalling, clock, .. } = &mut relay;
+    let Crowd { wires, signalling, clock, .. } = &mut relay.crowd;
     let first = signalling.clients();
     for number in first..first + allocations {
         signalling.add(wires.peer(number));

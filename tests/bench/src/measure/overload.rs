@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::relay::Relay;
+use super::relay::{Crowd, Relay};
 use super::{Figure, Sample, Times, Watch, percentiles};
 use crate::clock::nanos;
 use crate::load::{Counts, Load, Pace, Shape};
@@ -27,21 +27,21 @@ pub(super) fn measure(subject: Subject, setting: &Setting, shape: Shape, times: 
     let mut relay = Relay::start(subject, setting, Shape { pace: Pace::Window(WINDOW), ..shape })?;
     let most = relay.run(times)?[&Figure::PacketsPerSecond];
     let before = relay.server.account.resident()?;
-    relay.wires.deafen_peers()?;
+    relay.crowd.wires.deafen_peers()?;
     let pace = Pace::PerSecond(TIMES_TOO_MANY * most);
     let shape = Shape { pace, channels: true, spin: true, ..shape };
-    relay.load = Load::new(shape, relay.clock, setting.clients);
-    relay.load.run(&mut relay.wires, times.warm_up)?;
-    relay.load.counts = Counts::default();
+    relay.crowd.load = Load::new(shape, relay.crowd.clock, setting.clients);
+    relay.crowd.load.run(&mut relay.crowd.wires, times.warm_up)?;
+    relay.crowd.load.counts = Counts::default();
     let watch = Watch::start(&relay.server)?;
     send_and_ask(&mut relay, nanos(times.window))?;
     let passed = watch.stop()?;
     let grown = relay.server.account.resident()?.saturating_sub(before);
-    let mut allocated = relay.signalling.take_tally(Stage::Bound);
-    let refreshed = relay.signalling.take_tally(Stage::Refreshed);
+    let mut allocated = relay.crowd.signalling.take_tally(Stage::Bound);
+    let refreshed = relay.crowd.signalling.take_tally(Stage::Refreshed);
     let mut sample = Sample::from([
         (Figure::PacketsPerSecond, most),
-        (Figure::Offered, relay.load.counts.sent as f64 / passed.seconds / most),
+        (Figure::Offered, relay.crowd.load.counts.sent as f64 / passed.seconds / most),
         (Figure::Allocated, allocated.percent_reached()),
         (Figure::Refreshed, refreshed.percent_reached()),
         (Figure::MemoryGrowth, grown as f64 / 1e6),
@@ -53,7 +53,7 @@ pub(super) fn measure(subject: Subject, setting: &Setting, shape: Shape, times: 
 
 /// Keeps up the load for `duration`, with new clients and refreshes in between, and then until all are answered.
 fn send_and_ask(relay: &mut Relay, duration: u64) -> io::Result<()> {
-    let Relay { wires, load, signalling, clock, .. } = relay;
+    let Crowd { wires, load, signalling, clock, .. } = &mut relay.crowd;
     let senders = signalling.clients();
     let start = clock.nanos();
     let (until, patience) = (start + duration, start + duration + nanos(PATIENCE));

@@ -20,6 +20,11 @@ const MOST_WINDOWS: usize = 50;
 /// A server with clients that can send packets.
 pub(super) struct Relay {
     pub(super) server: Server,
+    pub(super) crowd: Crowd,
+}
+
+/// Clients that can send packets.
+pub(super) struct Crowd {
     pub(super) wires: Wires,
     pub(super) clock: Clock,
     pub(super) load: Load,
@@ -28,24 +33,16 @@ pub(super) struct Relay {
 
 impl Relay {
     /// Starts a server and leads clients through it until their packets pass.
-    pub(super) fn start(subject: Subject, setting: &Setting, mut shape: Shape) -> io::Result<Self> {
-        let clock = Clock::start();
-        let mut wires = Wires::new(shape.burst > 1)?;
+    pub(super) fn start(subject: Subject, setting: &Setting, shape: Shape) -> io::Result<Self> {
+        let wires = Wires::new(shape.burst > 1)?;
         let server = subject.start(setting, &wires)?;
-        wires.connect(server.address, setting.transport, setting.clients)?;
-        shape.channels = subject.is_turn();
-        let mut signalling = Signalling::new(login());
-        if subject.is_turn() {
-            bind_channels(&mut signalling, &mut wires, clock, shape.mode, setting.clients)?;
-        }
-        let mut load = Load::new(shape, clock, setting.clients);
-        load.open(&mut wires)?;
-        Ok(Self { server, wires, clock, load, signalling })
+        let crowd = Crowd::lead(subject, wires, &server, setting, shape)?;
+        Ok(Self { server, crowd })
     }
 
     /// Lets packets pass, at first unwatched.
     pub(super) fn run(&mut self, times: Times) -> io::Result<Sample> {
-        let Self { server, wires, load, .. } = self;
+        let Self { server, crowd: Crowd { wires, load, .. } } = self;
         load.run(wires, times.warm_up)?;
         load.counts = Counts::default();
         let watch = Watch::start(server)?;
@@ -61,12 +58,33 @@ impl Relay {
         let mut sample = Sample::from([
             (Figure::CpuPerPacket, passed.server / 1e3 / relayed),
             (Figure::PacketsPerSecond, relayed / passed.seconds),
-            (Figure::Capacity, relayed / passed.busiest * 1e9),
             (Figure::Loss, counts.lost as f64 / counts.sent as f64 * 100.0),
         ]);
         sample.extend(percentiles(&mut counts.times));
         sample.extend(passed.busy());
         Ok(sample)
+    }
+}
+
+impl Crowd {
+    /// Leads clients through a server until their packets pass.
+    pub(super) fn lead(
+        subject: Subject,
+        mut wires: Wires,
+        server: &Server,
+        setting: &Setting,
+        mut shape: Shape,
+    ) -> io::Result<Self> {
+        let clock = Clock::start();
+        wires.connect(server.address, setting.transport, setting.clients)?;
+        shape.channels = subject.is_turn();
+        let mut signalling = Signalling::new(login());
+        if subject.is_turn() {
+            bind_channels(&mut signalling, &mut wires, clock, shape.mode, setting.clients)?;
+        }
+        let mut load = Load::new(shape, clock, setting.clients);
+        load.open(&mut wires)?;
+        Ok(Self { wires, clock, load, signalling })
     }
 }
 
@@ -105,6 +123,6 @@ pub(super) fn throughput(
 /// One packet at a time.
 pub(super) fn latency(subject: Subject, setting: &Setting, shape: Shape, times: Times) -> io::Result<Sample> {
     let mut relay = Relay::start(subject, setting, shape)?;
-    relay.load.senders = 1;
+    relay.crowd.load.senders = 1;
     relay.run(times)
 }

@@ -29,7 +29,9 @@ enum Bound {
 }
 
 use Bound::{AtLeast, AtMost};
-use Figure::{BytesPerAllocation, Capacity, CpuPerAllocation, CpuPerPacket, CpuPerPacketAmongIdle, Median};
+use Figure::{
+    BytesPerAllocation, CpuPerAllocation, CpuPerPacket, CpuPerPacketAmongIdle, Median, PacketsPerSecond,
+};
 use Subject::{Bare, Coturn, Stunnerd};
 use What::{Of, Ratio};
 
@@ -64,15 +66,11 @@ const ALL: [Target; 14] = [
         what: Ratio(("idle-udp", Stunnerd, CpuPerPacketAmongIdle), ("idle-udp", Stunnerd, CpuPerPacket)),
         bound: AtMost(1.05),
     },
-    capacity(
-        "capacity of 2 workers, echo, 172 B single, × 1",
-        "echo-udp-single-172-w2",
-        "echo-udp-single-172-w1",
-    ),
-    capacity(
-        "capacity of 2 workers, echo, bursts of 10 × 1200 B, × 1",
-        "echo-udp-burst-1200-w2",
-        "echo-udp-burst-1200-w1",
+    scale("packets of 2 workers, echo, 172 B single, × 1", "scale-single-172-w2", "scale-single-172-w1"),
+    scale(
+        "packets of 2 workers, echo, bursts of 10 × 1200 B, × 1",
+        "scale-burst-1200-w2",
+        "scale-burst-1200-w1",
     ),
 ];
 
@@ -81,8 +79,9 @@ const fn packet(work: &'static str, case: &'static str, yardstick: Subject, boun
     Target { work, what, bound: AtMost(bound) }
 }
 
-const fn capacity(work: &'static str, two: &'static str, one: &'static str) -> Target {
-    Target { work, what: Ratio((two, Stunnerd, Capacity), (one, Stunnerd, Capacity)), bound: AtLeast(1.7) }
+const fn scale(work: &'static str, two: &'static str, one: &'static str) -> Target {
+    let what = Ratio((two, Stunnerd, PacketsPerSecond), (one, Stunnerd, PacketsPerSecond));
+    Target { work, what, bound: AtLeast(1.7) }
 }
 
 impl Report {
