@@ -10,7 +10,7 @@ use kit::{Deadline, Part, Process};
 use crate::{Node, programs::ctr, space::Space};
 
 /// The images of this repository that a node needs.
-const OURS: [&str; 4] = ["stunnerd", "stunner-operator", "stunner-auth", "one2one"];
+const OURS: [&str; 5] = ["stunnerd", "stunner-operator", "stunner-auth", "one2one", "icetester"];
 
 /// Kubernetes' own: the pod's first process, and names of Services.
 const THEIRS: [&str; 2] = ["pause", "coredns"];

@@ -70,10 +70,14 @@ pub struct Node<'n> {
 /// the machine's refusal.
 #[track_caller]
 pub fn with_a_node<T: Send>(story: impl FnOnce(&Node<'_>) -> T + Send) -> Option<T> {
-    // Two nodes at once are more than two processors carry.
-    static ONE: Mutex<()> = Mutex::new(());
+    // Two nodes at once are more than two processors carry. What refused one refuses the next: it may have taken minutes.
+    static REFUSAL: Mutex<Option<String>> = Mutex::new(None);
     let part = kit::need("node")?;
-    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut refusal = REFUSAL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some(why) = &*refusal {
+        kit::excuse("node", why);
+        return None;
+    }
     kit::sweep();
     groups::sweep(GROUPS);
     let folder = kit::temp_dir();
@@ -94,7 +98,11 @@ pub fn with_a_node<T: Send>(story: impl FnOnce(&Node<'_>) -> T + Send) -> Option
         drop(groups);
         told
     });
-    told.map_err(|why| kit::excuse("node", &why)).ok()
+    if let Err(why) = &told {
+        kit::excuse("node", why);
+        *refusal = Some(why.clone());
+    }
+    told.ok()
 }
 
 /// What the names of a node's control groups begin with; the id of the process that keeps it follows.

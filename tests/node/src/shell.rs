@@ -25,6 +25,16 @@ pub struct Answer {
 impl Node<'_> {
     /// Runs a line of a page as a person would: at the root of the repository, with kubectl and helm on the path.
     pub fn shell(&self, line: &str) -> Answer {
+        let output = self.command(line).output().expect("bash runs");
+        Answer {
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+            success: output.status.success(),
+        }
+    }
+
+    /// The same for a line that somebody else starts and watches.
+    pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new("bash");
         command.args(["-c", line]).current_dir(kit::workspace());
         command.env("KUBECONFIG", self.kubeconfig()).env("PATH", self.path());
@@ -32,12 +42,7 @@ impl Node<'_> {
         for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             command.env(variable, self.folder.join("helm"));
         }
-        let output = command.output().expect("bash runs");
-        Answer {
-            output: String::from_utf8_lossy(&output.stdout).into_owned(),
-            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-            success: output.status.success(),
-        }
+        command
     }
 
     /// The same for a line that has to succeed; returns what it printed.

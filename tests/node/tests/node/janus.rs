@@ -2,30 +2,20 @@
 
 use e2e::{Browser, EchoPage};
 use kit::{Deadline, Process};
-use node::{Node, with_a_node};
+use node::Node;
 
-use crate::{managed::t01_install, scene::wait};
+use crate::{
+    pair::FRAMES,
+    scene::{cluster_address, confined, wait},
+};
 
 const EXAMPLE: &str = "docs/examples/media-server";
 
 /// The image that the example names, of what Debian has installed here.
 const IMAGE: &str = "localhost/stunner/janus:1.1.2";
 
-/// Enough to be sure that it is a moving picture.
-const FRAMES: u64 = 60;
-
-#[test]
-fn video_goes_through_the_gateway_to_a_media_server_and_back() {
-    if ["chromium", "janus"].map(kit::need).iter().any(Option::is_none) {
-        return;
-    }
-    with_a_node(|node| {
-        t01_install(node);
-        story(node);
-    });
-}
-
-fn story(node: &Node<'_>) {
+/// Video goes through the gateway to the media server, and back.
+pub(crate) fn story(node: &Node<'_>) {
     let folder = kit::temp_dir();
     let mut script = std::process::Command::new("sh");
     script.arg(kit::workspace().join(EXAMPLE).join("from-installed.sh")).arg(folder.path());
@@ -51,9 +41,7 @@ fn story(node: &Node<'_>) {
         window.stop().await;
         window.close().await;
     });
-    for one in node.containers("localhost/stunner/janus") {
-        assert_eq!((one.user, one.capabilities, one.root_is_read_only), (65532, 0, true), "{one:?}");
-    }
+    assert_eq!(confined(node, IMAGE), [IMAGE]);
     node.run(&format!("kubectl delete -f {EXAMPLE}/media-server.yaml"));
 }
 
@@ -66,8 +54,4 @@ fn credentials(node: &Node<'_>) -> serde_json::Value {
         answer.output.contains("turn:10.99.0.")
     });
     serde_json::from_str(&answer).expect("JSON")
-}
-
-fn cluster_address(node: &Node<'_>, namespace: &str, service: &str) -> String {
-    node.run(&format!("kubectl get service -n {namespace} {service} -o jsonpath='{{.spec.clusterIP}}'"))
 }

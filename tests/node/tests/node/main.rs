@@ -2,6 +2,7 @@
 
 mod capture;
 mod changes;
+mod icetest;
 mod janus;
 mod legacy;
 mod managed;

@@ -9,8 +9,9 @@ use node::{Node, with_a_node};
 use crate::{
     capture::{Capture, Recording},
     changes::{self, Certificates},
+    icetest, janus,
     pair::{Pair, candidates},
-    scene::{OPERATOR, SMALL, Scene, TUTORIAL, Transport, uris, wait},
+    scene::{OPERATOR, SMALL, Scene, TUTORIAL, Transport, cluster_address, confined, image, uris, wait},
 };
 
 /// As in docs/install.md.
@@ -24,7 +25,16 @@ const AS_PUBLISHED: &str = include_str!("../../files/as-published.yaml");
 fn t01_to_t25_and_d1_to_d7_the_tutorial_and_changes_under_calls() {
     let parts = ["chromium", "tshark", "openssl"].map(kit::need);
     let [Some(_), Some(tshark), Some(_)] = parts else { return };
-    with_a_node(|node| story(node, &tshark));
+    let janus = kit::need("janus");
+    with_a_node(|node| {
+        story(node, &tshark);
+        node.step("icetest");
+        icetest::passes_and_leaves_nothing(node);
+        if janus.is_some() {
+            node.step("a media server");
+            janus::story(node);
+        }
+    });
 }
 
 fn story(node: &Node<'_>, tshark: &Part) {
@@ -71,7 +81,7 @@ fn story(node: &Node<'_>, tshark: &Part) {
 }
 
 /// T1: the authentication service has the name that applications know it by.
-pub(crate) fn t01_install(node: &Node<'_>) {
+fn t01_install(node: &Node<'_>) {
     node.run("kubectl create namespace stunner");
     node.run(&format!("{INSTALL} {SMALL}"));
     node.await_pods("stunner-system", &format!("control-plane={OPERATOR}"), 1);
@@ -161,19 +171,9 @@ pub(crate) fn listing([udp, tcp]: &[String; 2]) -> String {
     )
 }
 
-/// Not only by their manifests: what the kernel says of every process of ours on the node.
 fn images_run_as_nobody_with_a_read_only_root(node: &Node<'_>) {
-    let ours = node.containers("localhost/stunner/");
-    let mut names: Vec<&str> = ours.iter().map(|one| one.image.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let expected = ["one2one", "stunner-auth", "stunner-operator", "stunnerd"]
-        .map(|name| format!("localhost/stunner/{name}:{}", env!("CARGO_PKG_VERSION")));
-    assert_eq!(names, expected);
-    for one in &ours {
-        assert_eq!((one.user, one.capabilities), (65532, 0), "{}", one.image);
-        assert!(one.root_is_read_only, "{}", one.image);
-    }
+    let expected = ["one2one", "stunner-auth", "stunner-operator", "stunnerd"].map(image);
+    assert_eq!(confined(node, "localhost/stunner/"), expected);
 }
 
 /// D1: a ready pod serves the page, and says where.
@@ -376,8 +376,7 @@ fn t25_clean_up(node: &Node<'_>) {
     node.run(&format!("kubectl delete --ignore-not-found -f {TUTORIAL}/direct-one2one-call-stunner.yaml"));
     let what = "kubectl get deployments,services,pods,gateways,udproutes -n stunner -o name";
     node.await_answer(what, "nothing", |answer| answer.success && answer.output.is_empty());
-    let address =
-        node.run("kubectl get service -n stunner-system stunner-auth -o jsonpath='{.spec.clusterIP}'");
+    let address = cluster_address(node, "stunner-system", "stunner-auth");
     let ask = format!(
         "curl --silent --max-time 10 --output /dev/null --write-out '%{{http_code}}' 'http://{address}:8088/ice?service=turn'"
     );

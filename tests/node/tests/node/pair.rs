@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::{Duration, sleep};
 
 /// Enough to be sure that it is a moving picture.
-const FRAMES: u64 = 45;
+pub(crate) const FRAMES: u64 = 45;
 
 /// Alice and Bob, each with a window.
 pub(crate) struct Pair {

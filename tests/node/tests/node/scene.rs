@@ -202,6 +202,30 @@ fn answers_in_the_clear(gateway: SocketAddr) -> io::Result<bool> {
     Ok(answer == BINDING_SUCCESS)
 }
 
+/// Where the pods of the cluster reach a Service.
+pub(crate) fn cluster_address(node: &Node<'_>, namespace: &str, service: &str) -> String {
+    node.run(&format!("kubectl get service -n {namespace} {service} -o jsonpath='{{.spec.clusterIP}}'"))
+}
+
+/// The name of one of this repository's images on the node.
+pub(crate) fn image(name: &str) -> String {
+    format!("localhost/stunner/{name}:{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The images that run now and whose names begin with `prefix`. All their processes are nobody's, without capabilities
+/// and with a root that they cannot write to, and not only by their manifests: the kernel says so.
+#[track_caller]
+pub(crate) fn confined(node: &Node<'_>, prefix: &str) -> Vec<String> {
+    let containers = node.containers(prefix);
+    for one in &containers {
+        assert_eq!((one.user, one.capabilities, one.root_is_read_only), (65532, 0, true), "{one:?}");
+    }
+    let mut images: Vec<String> = containers.into_iter().map(|one| one.image).collect();
+    images.sort_unstable();
+    images.dedup();
+    images
+}
+
 /// Asks until there is an answer.
 #[track_caller]
 pub(crate) fn await_answer_of<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
