@@ -24,12 +24,15 @@ use crate::{
     guard::{Guard, Wanted},
     serve::{Limits, serve_over},
     socket::{Socket, Upgrade},
-    store::{Change, Store},
+    store::{Change, Store, Subscription},
     wire::{self, KEEPALIVE, Refusal, Scope},
 };
 
 /// Finds the address of a node that clients reach it at.
 pub type NodeAddress = dyn Fn(&str) -> Option<IpAddr> + Send + Sync;
+
+/// Frames that are ready for one watcher are written together until they are that long, in bytes.
+const TOGETHER: usize = 32 << 10;
 
 /// How to serve a store.
 #[derive(Clone)]
@@ -207,14 +210,11 @@ impl Server {
         let mut is_asked = false;
         loop {
             let sent = tokio::select! {
-                // One at a time: whoever takes nothing holds no more than what it is being sent.
-                change = subscription.next() => match self.announcement(&change, node.as_deref()) {
-                    Some(frame) => {
-                        drop(change);
-                        self.in_time(socket.pass(&frame)).await
-                    }
-                    None => continue,
-                },
+                // Whoever takes nothing holds no more than what it is being sent.
+                change = subscription.next() => {
+                    let frames = self.gather(change, &mut subscription, node.as_deref());
+                    self.in_time(socket.pass(&frames)).await
+                }
                 // Pings are answered by the library while it reads; whatever else comes has no meaning.
                 life = socket.heed() => match life {
                     Some(()) => {
@@ -250,6 +250,21 @@ impl Server {
                 None
             }
         }
+    }
+
+    /// Frames for a change and for what else there is, as many as are worth a write. There may be none.
+    fn gather(&self, first: Change, more: &mut Subscription, node: Option<&str>) -> Vec<Bytes> {
+        let mut frames = Vec::new();
+        let mut length = 0;
+        let mut next = Some(first);
+        while let Some(change) = next {
+            if let Some(frame) = self.announcement(&change, node) {
+                length += frame.len();
+                frames.push(frame);
+            }
+            next = if length < TOGETHER { more.ready() } else { None };
+        }
+        frames
     }
 
     fn announcement(&self, change: &Change, node: Option<&str>) -> Option<Bytes> {

@@ -3,7 +3,7 @@
 //! The library reads, and answers pings. What watchers are sent goes past it: it would copy every frame into a buffer of
 //! each socket, and keep the room, where all of them can be sent the same bytes.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use axum::{body::Body, extract::FromRequestParts, response::Response};
 use bytes::Bytes;
@@ -70,13 +70,20 @@ impl Socket {
         self.0.next().await?.ok().map(|_| ())
     }
 
-    /// Sends a [frame](crate::wire::frame) as it is. When the future is dropped before it is ready, the socket is good
-    /// for nothing any more.
-    pub(crate) async fn pass(&mut self, frame: &Bytes) -> io::Result<()> {
+    /// Sends [frames](crate::wire::frame) as they are, in one write if the connection takes it. When the future is dropped
+    /// before it is ready, the socket is good for nothing any more.
+    pub(crate) async fn pass(&mut self, frames: &[Bytes]) -> io::Result<()> {
         // What answers a ping may be half way out.
         self.0.flush().await.map_err(io::Error::other)?;
         let stream = self.0.get_mut();
-        stream.write_all(frame).await?;
+        let mut slices: Vec<_> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
+        let mut left = slices.as_mut_slice();
+        while !left.is_empty() {
+            match stream.write_vectored(left).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => IoSlice::advance_slices(&mut left, written),
+            }
+        }
         stream.flush().await
     }
 

@@ -240,6 +240,15 @@ impl Subscription {
         }
     }
 
+    /// One more change that there is already, without waiting. Whoever follows a single gateway has had all there is with
+    /// [`Subscription::next`].
+    pub(crate) fn ready(&mut self) -> Option<Change> {
+        match self.scope {
+            Scope::Gateway { .. } => None,
+            Scope::All | Scope::Namespace(_) => self.read(),
+        }
+    }
+
     fn read(&mut self) -> Option<Change> {
         let mut state = self.shared.lock();
         let moved = self.node.as_ref().and_then(|node| state.nodes.get(node)).copied().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What goes over the wire.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     sync::{
         Arc,
@@ -243,6 +244,31 @@ async fn a_watcher_that_takes_nothing_delays_nobody() {
         while crate::common::told(&mut lively).await.1 != realm {}
     }
     assert!(server.load(&gateway("a/x")).await.is_ok());
+}
+
+#[tokio::test]
+async fn many_changes_at_once_arrive_whole_and_in_order() {
+    // More than goes into one write, and more than a connection holds while nobody reads.
+    let id = |at: usize| format!("a/x{at:03}");
+    let long = "x".repeat(20 << 10);
+    let text = |at: usize, realm: &str| {
+        if at.is_multiple_of(7) { format!("{realm}{long}") } else { realm.to_owned() }
+    };
+    let all =
+        |realm: &str| (0..500).map(|at| (id(at), config(&id(at), &text(at, realm)))).collect::<Vec<_>>();
+    let store = Store::new();
+    let server = Running::start(&store).await;
+    let mut socket = socket(&server, "/api/v1/configs?watch=true").await;
+    for realm in ["first", "second"] {
+        store.update(all(realm).into_iter().map(|(id, config)| (id, Some(config))));
+        for (_, config) in all(realm) {
+            assert_eq!(message(&mut socket).await, Message::text(config.to_json()));
+        }
+    }
+    store.set(BTreeMap::new());
+    for at in 0..500 {
+        assert_eq!(message(&mut socket).await, Message::text(Config::zero_json(&id(at))));
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,9 @@ const CHANGES: usize = 200;
 /// Changes of a Gateway that all watch.
 const SHARED_CHANGES: usize = 20;
 
+/// Watchers of everything, which do nothing but read.
+const WIDE: usize = 50;
+
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -118,6 +121,7 @@ async fn run(lively: usize, stalled: usize) {
     }
     say("all Gateways change at once: until the last watcher has its frame", millis(clock::since(started)));
     shared(&store, address, lively).await;
+    wide(&store, address, lively).await;
     say("processor, server and watchers together", millis(processor(process) - before));
     say(
         "memory, both ends, more than at the beginning",
@@ -149,6 +153,56 @@ async fn shared(store: &Store, address: SocketAddr, watchers: usize) {
         tokio::time::sleep(PAUSE).await;
     }
     say("a Gateway that all watch changes: until the last watcher has its frame", spread(times));
+}
+
+/// Some watch everything, and everything changes.
+async fn wide(store: &Store, address: SocketAddr, gateways: usize) {
+    let change = CHANGES + SHARED_CHANGES + 1;
+    let all = || (0..gateways).map(|at| (objects::gateway_id(at), configuration(at, change)));
+    // Gateways have had other changes before, with texts of the same length.
+    let length = all().map(|(_, config)| FRAME_HEAD + config.to_json().len()).sum();
+    let (sender, mut arrivals) = mpsc::unbounded_channel();
+    for _ in 0..WIDE {
+        let mut stream =
+            tokio::task::spawn_blocking(move || sleeper(address, "")).await.expect("a connection");
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            drain_head(&mut stream);
+            let mut buffer = vec![0; 64 << 10];
+            for _ in 0..2 {
+                let mut left: usize = length;
+                while left > 0 {
+                    let room = left.min(buffer.len());
+                    left -= stream.read(&mut buffer[..room]).expect("a connection that lasts");
+                }
+                sender.send(()).expect("somebody who counts");
+            }
+        });
+    }
+    for _ in 0..WIDE {
+        arrivals.recv().await.expect("everything there is");
+    }
+    let (started, before) = (clock::now(), processor(std::process::id()));
+    store.update(all().map(|(id, config)| (id, Some(config))));
+    for _ in 0..WIDE {
+        arrivals.recv().await.expect("everything that has changed");
+    }
+    say(
+        &format!("all Gateways change: until {WIDE} watchers of everything have it"),
+        millis(clock::since(started)),
+    );
+    say("processor for that", millis(processor(std::process::id()) - before));
+}
+
+/// Length of what comes before the text of a frame.
+const FRAME_HEAD: usize = 4;
+
+fn drain_head(stream: &mut TcpStream) {
+    let mut last = [0; 4];
+    while last != *b"\r\n\r\n" {
+        last.rotate_left(1);
+        stream.read_exact(&mut last[3..]).expect("a head");
+    }
 }
 
 fn configuration(at: usize, change: usize) -> Config {
