@@ -1,5 +1,7 @@
 //! Watches: one task per kind, which turns what the API server says into changes of the cache.
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt as _;
 use gateway::api::{Key, Resource as _, Secret, Type};
 use kube::{
@@ -7,7 +9,8 @@ use kube::{
     core::{ApiResource, DynamicObject},
     runtime::{
         WatchStreamExt as _,
-        watcher::{self, Event},
+        utils::Backoff,
+        watcher::{self, DefaultBackoff, Event},
     },
 };
 use serde_json::Value;
@@ -23,6 +26,28 @@ const SECRETS: &str =
 /// other end of any more is noticed by that.
 const LONGEST: u32 = 30;
 
+/// Longest pause before a broken watch is tried again: an API server that comes back has been away for longer than anybody
+/// wants to go on without changes. Before that, pauses differ from watch to watch, so tries do not come all at once.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// Pauses between tries, each about twice as long as the one before.
+#[derive(Default)]
+struct Pauses(DefaultBackoff);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 /// Follows a kind until nobody listens. A broken watch is taken up again with growing pauses; what was known stays known
 /// meanwhile.
 pub(crate) async fn follow(
@@ -37,7 +62,7 @@ pub(crate) async fn follow(
     if of == Secret::TYPE {
         config = config.fields(SECRETS);
     }
-    let mut events = std::pin::pin!(kube::runtime::watcher(api, config).default_backoff());
+    let mut events = std::pin::pin!(kube::runtime::watcher(api, config).backoff(Pauses::default()));
     loop {
         let change = match events.try_next().await {
             Ok(Some(event)) => change(of, event),

@@ -31,12 +31,24 @@ impl World {
 
     /// The same without an operator.
     pub(crate) fn without_operator(name: &str, flags: &[&str]) -> Option<Self> {
-        let server = server()?;
+        Some(Self::on(server()?, name, flags))
+    }
+
+    /// The same on an API server of the test's own.
+    pub(crate) fn on(server: &Server, name: &str, flags: &[&str]) -> Self {
         let name = name.replace('_', "-");
         let options = flags.iter().fold(Options::new(&name), |options, flag| options.with(flag));
         let world = Self { api: server.api(), options, operator: None, name };
         world.apply(BASE);
-        Some(world)
+        world
+    }
+
+    /// The same whose operators hold a lease in its namespace.
+    pub(crate) fn electing(mut self) -> Self {
+        self.apply(LEASE_ROLE);
+        let namespace = format!("--leader-election-namespace={}", self.name);
+        self.options = self.options.with("--leader-elect").with(&namespace);
+        self
     }
 
     /// Starts the operator.
@@ -67,6 +79,11 @@ impl World {
     /// `reference` of an object in the test's namespace: `apiVersion/Kind name`.
     pub(crate) fn at(&self, kind: &str, name: &str) -> String {
         format!("{kind} {}/{name}", self.name)
+    }
+
+    /// What discovery calls a Gateway of the test's namespace.
+    pub(crate) fn id(&self, gateway: &str) -> String {
+        format!("{}/{gateway}", self.name)
     }
 
     /// The gateway of the fixture.
@@ -196,6 +213,21 @@ endpoints:
   - {addresses: [1.2.3.5], conditions: {ready: true}}
   - {addresses: [1.2.3.6], conditions: {ready: false, serving: false, terminating: true}}
   - {addresses: [1.2.3.7], conditions: {ready: false, serving: true}}
+";
+
+/// What a replica needs to hold a lease in another namespace than usual.
+const LEASE_ROLE: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: lease, namespace: NAME}
+rules: [{apiGroups: [coordination.k8s.io], resources: [leases], verbs: ['*']}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: lease, namespace: NAME}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: lease}
+subjects:
+  - {kind: ServiceAccount, name: stunner-gateway-operator-controller-manager, namespace: stunner-system}
 ";
 
 /// The annotation of that name that the operator understands.

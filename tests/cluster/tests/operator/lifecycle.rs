@@ -1,11 +1,10 @@
 //! Start, stop, and everything that goes away in between.
 
-use cluster::{GatewayApi, Operator, Options, Server};
-use serde_json::json;
+use cluster::Operator;
 
 use crate::fixture::{
-    CLASS, DEPLOYMENT, GATEWAY, ROUTE, ROUTE_AND_BACKEND, SERVICE, World, condition, endpoints, is_idle,
-    listener, server,
+    CLASS, DEPLOYMENT, ROUTE, ROUTE_AND_BACKEND, SERVICE, World, condition, endpoints, is_idle, listener,
+    server,
 };
 
 #[test]
@@ -129,51 +128,4 @@ fn w01_nothing_is_touched_before_everything_was_seen() {
     world.operator().await_ready();
     let (status, text) = world.operator().probe("/readyz");
     assert_eq!((status, text.as_str()), (200, "ok\n"));
-}
-
-#[test]
-fn an_api_server_that_goes_away_takes_nothing_along() {
-    if kit::need("kube-apiserver").is_none() {
-        return;
-    }
-    let Some(mut server) = Server::start(GatewayApi::Current) else { return };
-    let api = server.api();
-    let world =
-        World { api: api.clone(), options: Options::new("gone"), operator: None, name: "gone".to_owned() };
-    world.apply(crate::fixture::BASE);
-    world.apply(ROUTE_AND_BACKEND);
-    let operator = Operator::start(&server, &world.options);
-    let discovery = operator.discovery();
-    let config = discovery.await_config("gone/gateway-1", "endpoints", |config| endpoints(config) == 5);
-    let deployment = api.await_object(&world.at(DEPLOYMENT, "gateway-1"), "there", |_| true);
-    let service = api.await_object(&world.at(SERVICE, "gateway-1"), "there", |_| true);
-
-    // The API server is killed, and its watches with it.
-    server.kill_api_server();
-    operator.process().await_line("watch interrupted");
-    operator.await_ready();
-    assert_eq!(discovery.find("gone/gateway-1").as_ref(), Some(&config));
-    assert_eq!(operator.probe("/readyz").0, 200);
-    server.start_api_server();
-    assert_eq!(api.get(&world.at(DEPLOYMENT, "gateway-1"))["metadata"]["uid"], deployment["metadata"]["uid"]);
-    assert_eq!(api.get(&world.at(SERVICE, "gateway-1"))["metadata"]["uid"], service["metadata"]["uid"]);
-    // It goes on where it was.
-    let patch =
-        json!({"spec": {"listeners": [{"name": "gateway-1-listener-udp", "port": 9, "protocol": "UDP"}]}});
-    api.patch(&world.at(GATEWAY, "gateway-1"), patch);
-    let config = discovery
-        .await_config("gone/gateway-1", "the new port", |config| config["listeners"][0]["port"] == 9);
-    assert_eq!(endpoints(&config), 5);
-
-    // So it does when the store stands still.
-    server.pause_etcd(true);
-    assert_eq!(discovery.find("gone/gateway-1").as_ref(), Some(&config));
-    assert_eq!(operator.probe("/healthz").0, 200);
-    server.pause_etcd(false);
-    let patch =
-        json!({"spec": {"listeners": [{"name": "gateway-1-listener-udp", "port": 10, "protocol": "UDP"}]}});
-    api.patch(&world.at(GATEWAY, "gateway-1"), patch);
-    discovery
-        .await_config("gone/gateway-1", "the newest port", |config| config["listeners"][0]["port"] == 10);
-    assert_eq!(api.get(&world.at(DEPLOYMENT, "gateway-1"))["metadata"]["uid"], deployment["metadata"]["uid"]);
 }

@@ -10,6 +10,7 @@ mod lifecycle;
 mod managed;
 mod metrics;
 mod network;
+mod outage;
 mod security;
 mod several;
 mod statuses;

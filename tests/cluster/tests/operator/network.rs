@@ -3,91 +3,30 @@
 use std::time::Duration;
 
 use cluster::{Operator, Proxy};
-use kit::{Deadline, Process};
+use kit::Deadline;
 use serde_json::{Value, json};
 
 use crate::{
-    calls::{Call, stunnerd},
-    fixture::{DEPLOYMENT, SERVICE, STATIC_SERVICE, World, server},
+    calls::Scene,
+    fixture::{DEPLOYMENT, World, server},
 };
 
-/// An operator behind a proxy, its dataplane, and the call that must not end.
-struct Scene {
-    world: World,
-    proxy: Proxy,
-    operator: Operator,
-    _daemon: Process,
-    call: Call,
-    /// Identities of the Deployment and the Service.
-    made: [Value; 2],
-    config: Value,
-}
-
-impl Scene {
-    fn start(name: &str, flags: &[&str]) -> Option<Self> {
-        let world = World::without_operator(name, flags)?;
-        let port = world.open_for_calls();
-        let server = server()?;
-        let proxy = Proxy::start(server.address());
-        let operator = Operator::start_with(&server.operator_kubeconfig_through(&proxy), &world.options);
-        let gateway = format!("{name}/gateway-1");
-        operator.discovery().await_config(&gateway, "a cluster", |config| !config["clusters"].is_null());
-        let daemon = stunnerd(operator.discovery_address(), &gateway);
-        daemon.await_line("configuration in force: 1 listeners");
-        let call = Call::start(port);
-        let made = made(&world);
-        // Only once the Service is there, the configuration has its public address, or it is known that there is none.
-        world.await_idle_of(&operator);
-        let config = operator.discovery().await_config(&gateway, "there", |_| true);
-        Some(Self { world, proxy, operator, _daemon: daemon, call, made, config })
-    }
-
-    /// Nothing was deleted, emptied or interrupted.
-    #[track_caller]
-    fn goes_on(&mut self) {
-        self.call.goes_on();
-        assert_eq!(made(&self.world), self.made);
-        let served = self.operator.discovery().find(&format!("{}/gateway-1", self.world.name));
-        assert_eq!(served.as_ref(), Some(&self.config));
-    }
-
-    /// Lets another address in, and waits until dataplanes know it.
-    #[track_caller]
-    fn follows_changes(&mut self, address: &str, patience: Duration) {
-        let prefixes = json!({"spec": {"prefixes": ["127.0.0.0/8", address]}});
-        self.world.api.patch(&self.world.at(STATIC_SERVICE, "here"), prefixes);
-        let deadline = Deadline::after(patience);
-        let gateway = format!("{}/gateway-1", self.world.name);
-        loop {
-            let config = self.operator.discovery().find(&gateway).expect("a configuration");
-            if config["clusters"].to_string().contains(address) {
-                self.config = config;
-                break;
-            }
-            assert!(deadline.left().is_some(), "{address} does not arrive: {config}");
-            self.call.goes_on();
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        self.goes_on();
-    }
-}
-
-/// Identities of what was made for the Gateway.
-#[track_caller]
-fn made(world: &World) -> [Value; 2] {
-    [DEPLOYMENT, SERVICE].map(|kind| {
-        let object = world.api.await_object(&world.at(kind, "gateway-1"), "there", |_| true);
-        object["metadata"]["uid"].clone()
-    })
+/// An operator behind a proxy, and a call that must not end.
+fn behind_a_proxy(world: World) -> Option<(Proxy, Scene)> {
+    let server = server()?;
+    let proxy = Proxy::start(server.address());
+    let scene = Scene::start(world, &server.operator_kubeconfig_through(&proxy));
+    Some((proxy, scene))
 }
 
 #[test]
 fn watches_are_cut_one_by_one_and_nothing_is_lost() {
-    let Some(mut scene) = Scene::start("cut", &[]) else { return };
-    let connections = scene.proxy.connections();
+    let Some(world) = World::without_operator("cut", &[]) else { return };
+    let Some((proxy, mut scene)) = behind_a_proxy(world) else { return };
+    let connections = proxy.connections();
     assert!(connections.len() > 10, "a connection for each kind: {connections:?}");
     for connection in connections {
-        scene.proxy.cut(connection);
+        proxy.cut(connection);
         scene.goes_on();
     }
     // The watches are back: of endpoints, of the Gateway, of what was made.
@@ -104,27 +43,13 @@ fn watches_are_cut_one_by_one_and_nothing_is_lost() {
 
 #[test]
 fn connections_that_carry_nothing_any_more_are_given_up() {
-    let Some(mut scene) = Scene::start("silent", &[]) else { return };
-    scene.proxy.hold_connections();
+    let Some(world) = World::without_operator("silent", &[]) else { return };
+    let Some((proxy, mut scene)) = behind_a_proxy(world) else { return };
+    proxy.hold_connections();
     scene.goes_on();
     // Nobody has told the operator; it has to find out.
     scene.follows_changes("192.0.2.2", Duration::from_secs(120));
 }
-
-/// What a replica needs to hold a lease in another namespace than usual.
-const LEASE_ROLE: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: lease, namespace: NAME}
-rules: [{apiGroups: [coordination.k8s.io], resources: [leases], verbs: ['*']}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: lease, namespace: NAME}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: lease}
-subjects:
-  - {kind: ServiceAccount, name: stunner-gateway-operator-controller-manager, namespace: stunner-system}
-";
 
 /// Attempts to write that an operator has counted.
 fn attempts(operator: &Operator) -> Vec<String> {
@@ -134,16 +59,14 @@ fn attempts(operator: &Operator) -> Vec<String> {
 
 #[test]
 fn a_leader_that_is_cut_off_writes_no_more_and_another_one_does() {
-    let lease = "--leader-election-namespace=cut-off";
-    let Some(prepared) = World::without_operator("cut-off", &[]) else { return };
-    prepared.apply(LEASE_ROLE);
-    let Some(mut scene) = Scene::start("cut-off", &["--leader-elect", lease]) else { return };
+    let Some(world) = World::without_operator("cut-off", &[]) else { return };
+    let Some((proxy, mut scene)) = behind_a_proxy(world.electing()) else { return };
     let server = server().expect("the server was there before");
     let second = Operator::start(server, &scene.world.options);
     second.await_ready();
     assert!(second.metrics().contains("stunner_gateway_operator_leader 0"));
 
-    scene.proxy.hold();
+    proxy.hold();
     scene.operator.process().await_match(0, Deadline::after(Duration::from_secs(60)), "its end", |line| {
         line.contains("no longer leading").then_some(())
     });
@@ -160,7 +83,7 @@ fn a_leader_that_is_cut_off_writes_no_more_and_another_one_does() {
         one["metadata"]["labels"]["leader"] == "second"
     });
     // Back again, the first one serves what is new, and leaves the writing to the second.
-    scene.proxy.release();
+    proxy.release();
     scene.follows_changes("192.0.2.3", Duration::from_secs(120));
     world_is_written_by_the_second(&scene, &second, &before);
     scene.goes_on();
