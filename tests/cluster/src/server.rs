@@ -73,6 +73,16 @@ pub struct Server {
 /// Ends the program behind it when the test is over, however it ends: its standard input is then closed.
 const LEASH: &str = r#""$@" & child=$!; trap 'kill -KILL $child' TERM; cat >/dev/null; kill -KILL $child"#;
 
+/// What the server notes of requests: those of the operator for Secrets, before they are answered.
+const AUDIT: &str = "
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [ResponseStarted, ResponseComplete, Panic]
+rules:
+  - {level: Metadata, users: ['USER'], resources: [{group: '', resources: [secrets]}]}
+  - {level: None}
+";
+
 /// Flags of a server without nodes.
 const ALONE: [&str; 5] = [
     "--bind-address=127.0.0.1",
@@ -128,6 +138,8 @@ impl Server {
         let mut server =
             Self { part, folder, etcd_port: kit::free_port(), port, node, etcd: None, process: None };
         server.write_tokens();
+        let policy = AUDIT.replace("USER", OPERATOR.0);
+        fs::write(server.folder.path().join("audit.yaml"), policy).expect("a folder that can be written");
         for (user, token, _) in server.users() {
             server.write_kubeconfig((user, token));
         }
@@ -222,12 +234,23 @@ impl Server {
             format!("--service-account-signing-key-file={}", file("key.pem")),
             format!("--service-account-key-file={}", file("public.pem")),
             format!("--token-auth-file={}", file("tokens.csv")),
+            format!("--audit-policy-file={}", file("audit.yaml")),
+            format!("--audit-log-path={}", file("audit.log")),
             "--profiling=false".to_owned(),
             "--v=0".to_owned(),
         ]);
         command.args(self.node.as_ref().map_or_else(|| ALONE.map(str::to_owned).to_vec(), flags_with_a_node));
         self.process = Some(Process::spawn(command));
         Api::connect(&self.kubeconfig(ADMIN)).await_ready(Deadline::after(Duration::from_secs(120)));
+    }
+
+    /// Verb and address of every request for Secrets that an operator has made.
+    pub fn requests_for_secrets(&self) -> Vec<(String, String)> {
+        let text = fs::read_to_string(self.folder.path().join("audit.log")).expect("what the server notes");
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let events = whole.map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+        events.map(|event| (text(&event["verb"]), text(&event["requestURI"]))).collect()
     }
 
     /// Stops the store in its tracks, or lets it go on.

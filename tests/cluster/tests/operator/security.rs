@@ -7,10 +7,10 @@ use std::{
 };
 
 use kit::{Deadline, Process};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fixture::{BASE, DEPLOYMENT, World};
+use crate::fixture::{BASE, CONFIG, DEPLOYMENT, World, condition, server};
 
 const AUDIENCE: &str = "stunner-config-discovery";
 
@@ -245,4 +245,62 @@ fn w14_configurations_come_over_tls_from_a_certificate_that_is_renewed() {
         value("STUNNER_CONFIG_ORIGIN").is_some_and(|origin| origin.starts_with("https://")),
         "{variables}"
     );
+}
+
+/// Secrets that are for something else, by their types, with what the API server wants in them.
+fn foreign_secrets() -> [(&'static str, Value, Value); 3] {
+    let account = json!({"kubernetes.io/service-account.name": "default"});
+    [
+        ("helm.sh/release.v1", json!({}), json!({})),
+        ("kubernetes.io/service-account-token", account, json!({})),
+        ("kubernetes.io/dockerconfigjson", json!({}), json!({".dockerconfigjson": "{}"})),
+    ]
+}
+
+#[test]
+fn w16_secrets_that_are_for_something_else_never_leave_the_api_server() {
+    let Some(world) = World::start("w16-secrets", &[]) else { return };
+    let secret = |name: &str, kind: &str, annotations: &Value, data: &Value| {
+        let mut data = data.clone();
+        data["username"] = name.into();
+        data["password"] = "of-the-secret".into();
+        let metadata = json!({"name": name, "namespace": world.name, "annotations": annotations});
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata, "stringData": data});
+        world.api.apply(&secret.to_string());
+    };
+    let foreign = foreign_secrets();
+    for (at, (kind, annotations, data)) in foreign.iter().enumerate() {
+        secret(&format!("foreign-{at}"), kind, annotations, data);
+    }
+    // This one is the last, so whoever knows it has seen the others if they were to be seen.
+    secret("ours", "Opaque", &json!({}), &json!({}));
+    let refer = |name: &str| {
+        let spec = json!({"spec": {"authRef": {"name": name}}});
+        world.api.patch(&world.at(CONFIG, "gatewayconfig-ok"), spec);
+    };
+    refer("ours");
+    let last = world.await_config("ours", |config| config["auth"]["credentials"]["username"] == "ours");
+    for at in 0..foreign.len() {
+        let name = format!("foreign-{at}");
+        refer(&name);
+        world.api.await_object(&world.gateway(), &name, |gateway| {
+            let conditions = &gateway["status"]["conditions"];
+            condition(conditions, "Accepted").0 == "False"
+                && conditions.to_string().contains(&format!("no Secret {}", world.id(&name)))
+        });
+        assert_eq!(world.await_config("as it was", |_| true), last);
+    }
+    // No operator asks in another way, whatever its flags are.
+    let requests = server().expect("the server was there before").requests_for_secrets();
+    assert!(
+        requests.iter().any(|(verb, _)| verb == "list") && requests.iter().any(|(verb, _)| verb == "watch")
+    );
+    for (verb, address) in requests {
+        assert!(verb == "list" || verb == "watch", "{verb} {address}");
+        for (kind, ..) in &foreign {
+            let selector =
+                format!("type!={kind}").replace('!', "%21").replace('=', "%3D").replace('/', "%2F");
+            assert!(address.contains(&selector), "{verb} {address}");
+        }
+    }
 }

@@ -62,6 +62,32 @@ fn o04_what_the_cluster_chose_for_a_service_survives() {
 }
 
 #[test]
+fn o04_the_class_of_a_load_balancer_survives() {
+    let Some(mut world) = World::start("o04-class", &[]) else { return };
+    let reference = world.at(SERVICE, "gateway-1");
+    world.api.await_object(&reference, "there", |_| true);
+    world.await_idle();
+    // A class can be chosen only with the type, and nobody is to choose that anew meanwhile.
+    assert!(world.operator.take().unwrap().stop().success());
+    world.api.patch(&reference, json!({"spec": {"type": "ClusterIP"}}));
+    let class = "example.com/load-balancer";
+    let chosen =
+        world.api.patch(&reference, json!({"spec": {"type": "LoadBalancer", "loadBalancerClass": class}}));
+    assert_eq!(chosen["spec"]["loadBalancerClass"], class);
+    world.start_operator();
+    world.await_idle();
+    let now = world.api.get(&reference);
+    assert_eq!(now["spec"], chosen["spec"]);
+    // Something else changes, and it is still there.
+    world.annotate(GATEWAY, "gateway-1", "some", Some("change"));
+    let after = world.api.await_object(&reference, "the annotation", |service| {
+        service["metadata"]["annotations"]["some"] == "change"
+    });
+    assert_eq!(after["spec"]["loadBalancerClass"], class);
+    assert_eq!(after["spec"]["type"], "LoadBalancer");
+}
+
+#[test]
 fn o07_and_w10_a_condition_keeps_its_time_and_others_keep_theirs() {
     let Some(world) = World::start("o07", &[]) else { return };
     world.apply(ROUTE_AND_BACKEND);
