@@ -37,6 +37,7 @@ fn todays_files(node: &Node<'_>) {
         let pair = Pair::open(&scene.url, [&chromium; 2]).await;
         pair.talk(["udp", "tcp"]).await;
         pair.hang_up().await;
+        scene.await_allocations("all are gone", |count| count == 0);
         pair.close().await;
     });
     node.step("legacy: cleaning up");
@@ -149,6 +150,7 @@ async fn t13_t18_firefox_to_chromium(scene: &Scene<'_, '_>, gateways: &[SocketAd
         assert!(line.is_empty() || line.contains(&format!(" typ relay raddr {pod} ")), "{line}");
     }
     pair.hang_up().await;
+    scene.await_allocations("all are gone", |count| count == 0);
     pair.close().await;
 }
 

@@ -367,6 +367,7 @@ async fn d3_without_the_udp_gateway(scene: &Scene<'_, '_>, pair: &Pair) {
         assert_eq!(state.transport, "tcp");
     }
     pair.hang_up().await;
+    scene.await_allocations("all are gone", |count| count == 0);
 }
 
 /// T25: both files remove what they made, the operator what it made of them.
