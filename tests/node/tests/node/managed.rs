@@ -326,7 +326,8 @@ async fn d2_d4_d7_what_is_missing(scene: &Scene<'_, '_>, browser: &Browser, pair
     });
 
     node.run("kubectl scale -n stunner-system deployment/stunner-auth --replicas=1");
-    node.await_pods("stunner-system", "app=stunner-auth", 1);
+    // A pod is ready a moment before the Service leads to it.
+    await_authentication_service(node, "200");
     dora.register("dora").await;
     dora.close().await;
 }
@@ -377,9 +378,15 @@ fn t25_clean_up(node: &Node<'_>) {
     node.run(&format!("kubectl delete --ignore-not-found -f {TUTORIAL}/direct-one2one-call-stunner.yaml"));
     let what = "kubectl get deployments,services,pods,gateways,udproutes -n stunner -o name";
     node.await_answer(what, "nothing", |answer| answer.success && answer.output.is_empty());
+    // There is no configuration.
+    await_authentication_service(node, "500");
+}
+
+/// Waits until whoever asks the Service for credentials is answered with this status.
+fn await_authentication_service(node: &Node<'_>, status: &str) {
     let address = cluster_address(node, "stunner-system", "stunner-auth");
     let ask = format!(
         "curl --silent --max-time 10 --output /dev/null --write-out '%{{http_code}}' 'http://{address}:8088/ice?service=turn'"
     );
-    node.await_answer(&ask, "no configuration", |answer| answer.output == "500");
+    node.await_answer(&ask, status, |answer| answer.output == status);
 }
