@@ -154,11 +154,12 @@ impl World {
     }
 }
 
-/// A Gateway, and a route from it to this machine.
+/// A Gateway, and a route from it to this machine. Its Service has no port on nodes, so its configuration is nobody else's
+/// business: nodes come and go in other tests.
 const OPEN: &str = "
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
-metadata: {name: GATEWAY, namespace: NAME}
+metadata: {name: GATEWAY, namespace: NAME, annotations: {stunner.l7mp.io/service-type: ClusterIP}}
 spec: {gatewayClassName: NAME, listeners: [{name: udp, port: PORT, protocol: TURN-UDP}]}
 ---
 apiVersion: stunner.l7mp.io/v1
