@@ -198,7 +198,9 @@ impl Watch {
 
     fn stop(self) -> io::Result<Passed> {
         let after = self.read()?;
-        let [server, load, deliverer] = [0, 1, 2].map(|index| (after[index] - self.before[index]) as f64);
+        // A thread of the load that has just ended may have been there before, and takes its account along.
+        let passed = |index: usize| after[index].saturating_sub(self.before[index]) as f64;
+        let [server, load, deliverer] = [0, 1, 2].map(passed);
         let seconds = self.clock.nanos() as f64 / 1e9;
         Ok(Passed { seconds, server, load, deliverer })
     }

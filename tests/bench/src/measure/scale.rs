@@ -30,7 +30,8 @@ pub(super) fn measure(subject: Subject, setting: &Setting, shape: Shape, times: 
         (Figure::PacketsPerSecond, relayed / passed.seconds),
         (Figure::Loss, sum(|counts| counts.lost) / sum(|counts| counts.sent) * 100.0),
     ]);
-    sample.extend(passed.busy());
+    // The load's threads have ended: nobody knows any more how busy they were.
+    sample.extend(passed.busy().into_iter().filter(|(figure, _)| *figure != Figure::LoadBusy));
     Ok(sample)
 }
 
